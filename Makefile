@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+# One word each: setup, demo, test, check, bench, config. All but setup run setup first where it is needed.
+PYTHON ?= python3
+EXTRAS ?= ros,bag,dev
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: setup demo test check bench config clean
+
+setup: $(READY)
+
+# torch first and exact, so that nothing pulls another build of it.
+$(READY): setup.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet torch==2.13.0
+	$(BIN)/pip install --quiet --editable ".[$(EXTRAS)]"
+	touch $@
+
+# make demo                                             synthetic camera
+# make demo BAG=folder LEFT=/stereo/left RIGHT=/stereo/right      a rosbag2 recording
+demo: $(READY)
+	$(BIN)/python -m vizion3d_ros.demo $(if $(BAG),--bag $(BAG)) $(if $(LEFT),--left $(LEFT)) $(if $(RIGHT),--right $(RIGHT)) \
+		$(if $(RATE),--rate $(RATE)) $(if $(MODEL),--model $(MODEL))
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(READY)
+	for script in bench/*.py; do $(BIN)/python $$script || exit 1; done
+
+# The YAML files of the nodes, from the dataclasses that own the parameters.
+config: $(READY)
+	$(BIN)/python -m vizion3d_ros.settings config
+
+clean:
+	rm -rf $(VENV) build install log demo_out *.egg-info

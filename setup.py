@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The only home of the package's metadata, read by pip and by colcon alike."""
+
+from glob import glob
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+NAME = "vizion3d"
+COLCON = ["colcon-core", "colcon-ros", "colcon-python-setup-py", "colcon-recursive-crawl"]
+
+setup(
+    name=NAME,
+    version="0.1.0",
+    description="Camera images to depth, disparity and point clouds: stereo and monocular depth nodes on one torch core.",
+    long_description=(Path(__file__).resolve().parent / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    author="vizion3d maintainers",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["vizion3d", "vizion3d.*", "vizion3d_ros", "vizion3d_ros.*"]),
+    package_data={"vizion3d": ["py.typed"], "vizion3d_ros": ["py.typed", "*.xml"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
+        (f"share/{NAME}", ["package.xml"]),
+        *((f"share/{NAME}/{folder}", glob(f"{folder}/*")) for folder in ("launch", "config", "rviz")),
+    ],
+    install_requires=["numpy>=1.21", "torch>=2.2", "opencv-python-headless>=4.5,<5", "pillow>=9", "pyyaml>=5"],
+    extras_require={
+        "ros": [
+            "ros-rclpy[fastrtps]",
+            "ros-sensor-msgs",
+            "ros-stereo-msgs",
+            "ros-diagnostic-msgs",
+            "ros-std-srvs",
+            "ros-rosgraph-msgs",
+        ],
+        "open3d": ["open3d"],
+        "bag": ["rosbags"],
+        "test": ["pytest", "hypothesis"],
+        "dev": ["pytest", "hypothesis", "ruff", "mypy", "pre-commit", "types-PyYAML", *COLCON],
+    },
+    zip_safe=False,
+    entry_points={
+        "console_scripts": [
+            "vizion3d = vizion3d.cli:main",
+            "stereo_depth_node = vizion3d_ros.stereo_node:main",
+            "synthetic_camera_node = vizion3d_ros.synthetic_camera_node:main",
+            "depth_viewer_node = vizion3d_ros.viewer_node:main",
+            "bag_player = vizion3d_ros.bag_player:main",
+        ],
+    },
+)

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cameras as values: what a calibration says, a pinhole camera, a rectified stereo rig.
+
+Pixel centres are at integer (u, v), u to the right and v down. Lengths are metres, everything else is pixels. All records
+are frozen and refuse numbers that cannot be right when they are made, so code that holds one need not check again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from vizion3d.errors import CalibrationError
+
+# Two cameras count as having one focal length or one principal row if they agree to this.
+_MAX_FOCAL_LENGTH_MISMATCH = 1e-3
+_MAX_ROW_MISMATCH_PX = 1.0
+# An image may be a resized version of the calibrated one; beyond this it has another shape and is another crop.
+_MAX_ASPECT_CHANGE = 0.02
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The numbers of a ``sensor_msgs/CameraInfo`` or a camera_calibration YAML file, as they are written there.
+
+    Attributes:
+        width, height: size of the full, unbinned image in pixels; 0 means unknown.
+        K: 9 numbers, intrinsics of the raw image, row-major.
+        D: distortion coefficients, as many as the model has.
+        R: 9 numbers, rotation from the camera to the rectified frame.
+        P: 12 numbers, projection of the rectified image; ``P[3] = -fx * baseline`` for a right camera.
+        distortion_model: "plumb_bob", "rational_polynomial", "equidistant" or "fisheye"; "" is none.
+        binning: (x, y) pixels that were combined into one; 0 means 1.
+        roi: (x, y, width, height) of the part that was read out, in unbinned pixels; all 0 means everything.
+    """
+
+    width: int
+    height: int
+    K: tuple[float, ...]
+    D: tuple[float, ...]
+    R: tuple[float, ...]
+    P: tuple[float, ...]
+    distortion_model: str = "plumb_bob"
+    binning: tuple[int, int] = (1, 1)
+    roi: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    @property
+    def effective_binning(self) -> tuple[int, int]:
+        """(x, y) binning with 0 read as 1."""
+        return max(1, self.binning[0]), max(1, self.binning[1])
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(width, height) of the image that this calibration announces: the ROI, binned; (0, 0) if unknown."""
+        _, _, roi_width, roi_height = self.roi
+        width, height = (roi_width, roi_height) if roi_width and roi_height else (self.width, self.height)
+        return width // self.effective_binning[0], height // self.effective_binning[1]
+
+    def image_scale(self, image_size: tuple[int, int] | None) -> tuple[float, float]:
+        """(sx, sy) from the announced image to the one at hand, ``image_size`` = (width, height).
+
+        Raises:
+            CalibrationError: the two have different shapes, so that one is not a resized version of the other.
+        """
+        announced = self.image_size
+        if image_size is None or 0 in announced:
+            return 1.0, 1.0
+        sx, sy = image_size[0] / announced[0], image_size[1] / announced[1]
+        if abs(sx / sy - 1) > _MAX_ASPECT_CHANGE:
+            raise CalibrationError(
+                f"the image is {image_size[0]}x{image_size[1]} but its calibration is for {announced[0]}x{announced[1]}: "
+                "different shapes, so the image is cropped or the calibration belongs to another mode; "
+                "crop with roi set in CameraInfo, or calibrate this mode"
+            )
+        return sx, sy
+
+
+@dataclass(frozen=True)
+class PinholeCamera:
+    """An ideal camera: ``u = fx * X/Z + cx``, ``v = fy * Y/Z + cy`` in the optical frame (x right, y down, z forward).
+
+    Raises:
+        CalibrationError: size or focal length not positive, or any number not finite.
+    """
+
+    width: int
+    height: int
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+
+    def __post_init__(self) -> None:
+        if self.width <= 0 or self.height <= 0:
+            raise CalibrationError(f"the image size is {self.width}x{self.height}; both must be positive")
+        for name in ("fx", "fy", "cx", "cy"):
+            value = getattr(self, name)
+            if not math.isfinite(value):
+                raise CalibrationError(f"{name} is {value}; it must be a finite number of pixels")
+        if self.fx == 0 and self.fy == 0:
+            raise CalibrationError("fx and fy are 0: the camera is not calibrated (a driver without calibration sends zeros)")
+        for name in ("fx", "fy"):
+            if getattr(self, name) <= 0:
+                raise CalibrationError(f"{name} is {getattr(self, name)}; a focal length must be positive")
+
+    @classmethod
+    def from_calibration(cls, calibration: Calibration, image_size: tuple[int, int] | None = None) -> PinholeCamera:
+        """Camera of the rectified image, from P, with binning, ROI and a resized image taken into account.
+
+        Args:
+            calibration: as published with the image.
+            image_size: (width, height) of the image at hand, if it may differ from what the calibration announces.
+        """
+        binning_x, binning_y = calibration.effective_binning
+        sx, sy = calibration.image_scale(image_size)
+        width, height = image_size or calibration.image_size
+        P = calibration.P
+        return cls(
+            width,
+            height,
+            fx=P[0] / binning_x * sx,
+            fy=P[5] / binning_y * sy,
+            cx=(P[2] - calibration.roi[0]) / binning_x * sx,
+            cy=(P[6] - calibration.roi[1]) / binning_y * sy,
+        )
+
+    @property
+    def K(self) -> np.ndarray:
+        """Intrinsic matrix, (3, 3) float64."""
+        return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]], dtype=np.float64)
+
+    def scaled(self, sx: float, sy: float) -> PinholeCamera:
+        """The camera of an image resized by (sx, sy); the size is rounded to whole pixels."""
+        return PinholeCamera(
+            round(self.width * sx), round(self.height * sy), self.fx * sx, self.fy * sy, self.cx * sx, self.cy * sy
+        )
+
+    def cropped(self, x: int, y: int, width: int, height: int) -> PinholeCamera:
+        """The camera of the window with top left corner (x, y)."""
+        return PinholeCamera(width, height, self.fx, self.fy, self.cx - x, self.cy - y)
+
+
+@dataclass(frozen=True)
+class StereoRig:
+    """Two cameras after rectification: rows aligned, one focal length, the right one ``baseline_m`` to the right.
+
+    ``Z = left.fx * baseline_m / (disparity + doffs_px)`` with disparity = x_left - x_right.
+
+    Attributes:
+        left: camera of the left image, which is the reference of every output.
+        baseline_m: distance of the optical centres in metres.
+        doffs_px: cx_right - cx_left in pixels; 0 for most rectified rigs, not for Middlebury's.
+
+    Raises:
+        CalibrationError: the baseline is not positive (swapped cameras), or a number is not finite.
+    """
+
+    left: PinholeCamera
+    baseline_m: float
+    doffs_px: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("baseline_m", "doffs_px"):
+            if not math.isfinite(getattr(self, name)):
+                raise CalibrationError(f"{name} is {getattr(self, name)}; it must be finite")
+        if self.baseline_m == 0:
+            raise CalibrationError(
+                "the baseline is 0: P[3] of the right camera must be -fx * baseline. "
+                "Both CameraInfo may come from one camera, or the pair was calibrated as two single cameras"
+            )
+        if self.baseline_m < 0:
+            raise CalibrationError(
+                f"the baseline is {self.baseline_m:.6g} m; it must be positive. Left and right are swapped: "
+                "exchange the two cameras (images and camera_info together)"
+            )
+
+    @classmethod
+    def from_calibrations(cls, left: Calibration, right: Calibration, image_size: tuple[int, int] | None = None) -> StereoRig:
+        """Rig from both P: ``baseline = -(P_r[3]/P_r[0] - P_l[3]/P_l[0])``, ``doffs = cx_r - cx_l``.
+
+        Args:
+            left, right: as published with the two images.
+            image_size: (width, height) of both images, if they may be resized.
+
+        Raises:
+            CalibrationError: the numbers are zero, not finite, swapped, or those of two unrelated cameras.
+        """
+        cameras = []
+        for side, calibration in (("left", left), ("right", right)):
+            if not any(calibration.P):
+                raise CalibrationError(
+                    f"P of the {side} camera is all zeros: not calibrated. "
+                    "Calibrate the pair (camera_calibration cameracalibrator) or load its calibration in the driver"
+                )
+            try:
+                if not all(map(math.isfinite, calibration.P)):
+                    raise CalibrationError(f"P is {list(calibration.P)}; all numbers must be finite")
+                cameras.append(PinholeCamera.from_calibration(calibration, image_size))
+            except CalibrationError as error:
+                raise CalibrationError(f"{side} camera: {error}") from None
+        left_camera, right_camera = cameras
+        if (left_camera.width, left_camera.height) != (right_camera.width, right_camera.height):
+            raise CalibrationError(
+                f"the left calibration is for {left_camera.width}x{left_camera.height} and the right one for "
+                f"{right_camera.width}x{right_camera.height}; a stereo pair has one size"
+            )
+        for name in ("fx", "fy"):
+            f_left, f_right = getattr(left_camera, name), getattr(right_camera, name)
+            if abs(f_left - f_right) > _MAX_FOCAL_LENGTH_MISMATCH * f_left:
+                raise CalibrationError(
+                    f"{name} differs: left {f_left:.6g}, right {f_right:.6g}. A rectified pair has one focal length: "
+                    "P must come from one stereo calibration, not from two single ones"
+                )
+        if abs(left_camera.cy - right_camera.cy) > _MAX_ROW_MISMATCH_PX or right.P[7] or left.P[7]:
+            raise CalibrationError(
+                f"the rows are not aligned: cy left {left_camera.cy:.6g}, right {right_camera.cy:.6g}, "
+                f"P[7] left {left.P[7]:.6g}, right {right.P[7]:.6g}. The pair is not rectified horizontally"
+            )
+        baseline_m = left.P[3] / left.P[0] - right.P[3] / right.P[0]
+        return cls(left_camera, baseline_m, right_camera.cx - left_camera.cx)
+
+    @property
+    def right(self) -> PinholeCamera:
+        """Camera of the right image."""
+        return dataclasses.replace(self.left, cx=self.left.cx + self.doffs_px)
+
+    def scaled(self, sx: float, sy: float) -> StereoRig:
+        """The rig of a pair resized by (sx, sy)."""
+        return StereoRig(self.left.scaled(sx, sy), self.baseline_m, self.doffs_px * sx)
+
+    def cropped(self, x: int, y: int, width: int, height: int) -> StereoRig:
+        """The rig of the same window cut out of both images."""
+        return dataclasses.replace(self, left=self.left.cropped(x, y, width, height))

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command `vizion3d`. One module a subcommand; each imports what is heavy only when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+
+import vizion3d
+from vizion3d.cli import stereo
+from vizion3d.errors import Vizion3dError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a subcommand.
+
+    Returns:
+        Exit status: 0, or 2 for a mistake in what was given, which is told in one line.
+    """
+    parser = argparse.ArgumentParser(prog="vizion3d", description="Camera images to depth, disparity and point clouds.")
+    parser.add_argument("--version", action="version", version=f"vizion3d {vizion3d.__version__}")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    for module in (stereo,):
+        module.add_parser(subparsers)
+    options = parser.parse_args(arguments)
+    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
+    try:
+        return options.run(options)
+    except Vizion3dError as error:
+        print(f"vizion3d: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130

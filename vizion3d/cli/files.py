@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The picture files that the commands write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from vizion3d.errors import InputError
+
+
+def write_depth_png(path: Path, depth_m: np.ndarray) -> None:
+    """Write (H, W) metres, NaN invalid, as 16-bit millimetres, 0 invalid; beyond 65.535 m it stays 65535."""
+    millimetres = np.nan_to_num(depth_m * 1000, nan=0.0, posinf=65535).round().clip(0, 65535)
+    _write(path, millimetres.astype(np.uint16))
+
+
+def write_rgb_png(path: Path, rgb: np.ndarray) -> None:
+    """Write (H, W, 3) uint8 RGB."""
+    _write(path, rgb[..., ::-1])
+
+
+def _write(path: Path, pixels: np.ndarray) -> None:
+    if not cv2.imwrite(str(path), pixels):
+        raise InputError(f"cannot write {path}; is the folder writable and the disk not full?")

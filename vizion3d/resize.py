@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The way from image size to the size a matcher works at, and back, in one object that keeps the exact factors."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from vizion3d.errors import InputError
+
+
+@dataclass(frozen=True)
+class ResizePlan:
+    """Resize from (height, width) to (work_height, work_width), and undo it.
+
+    Sizes are rounded to whole multiples, so the two axes have slightly different factors. Disparities are divided by the
+    true horizontal one, `sx`, never by the factor that was asked for.
+    """
+
+    height: int
+    width: int
+    work_height: int
+    work_width: int
+
+    @classmethod
+    def fit(
+        cls,
+        height: int,
+        width: int,
+        *,
+        scale_factor: float | None = None,
+        max_width: int | None = None,
+        max_height: int | None = None,
+        multiple: int = 1,
+    ) -> ResizePlan:
+        """Plan for a wanted scale, or for one that fits (max_width, max_height) without ever enlarging.
+
+        Sizes that need no scaling are kept exactly; others are rounded to `multiple`.
+
+        Raises:
+            InputError: scale_factor is not a positive number, or less than one `multiple` would be left of the image.
+        """
+        if scale_factor is None:
+            scale_factor = min(1.0, (max_width or width) / width, (max_height or height) / height)
+        elif not (math.isfinite(scale_factor) and scale_factor > 0):
+            raise InputError(f"scale_factor is {scale_factor}; it must be a positive number (1 = full size)")
+        if scale_factor == 1:
+            return cls(height, width, height, width)
+        work_height, work_width = (multiple * round(side * scale_factor / multiple) for side in (height, width))
+        if not (work_height and work_width):
+            raise InputError(
+                f"a {width}x{height} image scaled by {scale_factor:.4g} is smaller than {multiple} pixels; "
+                "use a larger image or scale_factor"
+            )
+        return cls(height, width, work_height, work_width)
+
+    @property
+    def sx(self) -> float:
+        """Exact horizontal factor, work pixels per image pixel."""
+        return self.work_width / self.width
+
+    @property
+    def sy(self) -> float:
+        """Exact vertical factor."""
+        return self.work_height / self.height
+
+    @property
+    def is_identity(self) -> bool:
+        return (self.height, self.width) == (self.work_height, self.work_width)
+
+    def apply(self, images: torch.Tensor) -> torch.Tensor:
+        """(B, C, height, width) float -> (B, C, work_height, work_width); bilinear, half-pixel centres."""
+        return self._interpolate(images, (self.work_height, self.work_width))
+
+    def undo(self, maps: torch.Tensor) -> torch.Tensor:
+        """(B, C, work_height, work_width) -> (B, C, height, width), values unchanged."""
+        return self._interpolate(maps, (self.height, self.width))
+
+    def undo_disparity(self, disparity: torch.Tensor) -> torch.Tensor:
+        """Like `undo`, with disparities in work pixels turned into image pixels."""
+        return self.undo(disparity) / self.sx
+
+    def _interpolate(self, maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+        if maps.shape[-2:] == size:
+            return maps
+        return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two rectified images in, metric depth out.
+
+`StereoDepth().run(command)` takes pictures in any form and gives maps, clouds and Open3D objects. `StereoDepthEstimator`
+is the exact door under it: arrays and a `StereoRig` in, tensors out, for robots.
+"""
+
+from vizion3d.stereo.api import StereoDepth, StereoDepthAdvancedConfig, StereoDepthCommand, StereoDepthResult
+from vizion3d.stereo.estimator import StereoDepthEstimator, StereoPrediction
+
+__all__ = [
+    "StereoDepth",
+    "StereoDepthAdvancedConfig",
+    "StereoDepthCommand",
+    "StereoDepthEstimator",
+    "StereoDepthResult",
+    "StereoPrediction",
+]

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The easy door to stereo depth: a command with pictures in any form, a result with everything a script may want."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vizion3d.camera import PinholeCamera, StereoRig
+from vizion3d.errors import InputError
+from vizion3d.images import ImageInput, load_rgb
+from vizion3d.pointcloud import PointCloud, depth_image_to_open3d
+from vizion3d.stereo.estimator import StereoDepthEstimator, StereoPrediction, ValidityLimits
+
+if TYPE_CHECKING:
+    import open3d
+
+
+@dataclass(frozen=True)
+class StereoDepthAdvancedConfig:
+    """The rig, and what counts as valid. Numbers may be given as strings.
+
+    Attributes:
+        focal_length: fx = fy in pixels.
+        cx, cy: principal point of the left image in pixels.
+        baseline: distance of the cameras in **millimetres**.
+        doffs: cx_right - cx_left in pixels, added to the disparity.
+        z_far: point clouds end before this distance, metres.
+        conf_threshold: point clouds keep pixels with at least this confidence, 0..1.
+        occ_threshold: point clouds keep pixels with at least this visibility, 0..1.
+        scale_factor: size to match at, as a part of the image size; None is automatic.
+
+    Raises:
+        InputError: a value is not a number or outside its range.
+    """
+
+    focal_length: float = 1000.0
+    cx: float = 640.0
+    cy: float = 360.0
+    baseline: float = 100.0
+    doffs: float = 0.0
+    z_far: float = 50.0
+    conf_threshold: float = 0.1
+    occ_threshold: float = 0.5
+    scale_factor: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in dataclasses.asdict(self).items():
+            if name == "scale_factor" and value is None:
+                continue
+            try:
+                number = float(value)
+            except (TypeError, ValueError):
+                raise InputError(f"{name} is {value!r}; it must be a number") from None
+            if not math.isfinite(number):
+                raise InputError(f"{name} is {number}; it must be finite")
+            if name in ("focal_length", "baseline", "z_far", "scale_factor") and number <= 0:
+                raise InputError(f"{name} is {number}; it must be positive")
+            if name.endswith("_threshold") and not 0 <= number <= 1:
+                raise InputError(f"{name} is {number}; it must be from 0 to 1")
+            object.__setattr__(self, name, number)
+
+    def rig(self, width: int, height: int) -> StereoRig:
+        """The rig in metres, for images of this size."""
+        camera = PinholeCamera(width, height, self.focal_length, self.focal_length, self.cx, self.cy)
+        return StereoRig(camera, self.baseline / 1000, self.doffs)
+
+    @classmethod
+    def from_rig(cls, rig: StereoRig) -> StereoDepthAdvancedConfig:
+        """The configuration of a known rig, everything else at its default."""
+        return cls(rig.left.fx, rig.left.cx, rig.left.cy, rig.baseline_m * 1000, rig.doffs_px)
+
+    @property
+    def limits(self) -> ValidityLimits:
+        return ValidityLimits(self.z_far, self.conf_threshold, self.occ_threshold)
+
+
+@dataclass
+class StereoDepthCommand:
+    """What to do with which pair.
+
+    Attributes:
+        left_image, right_image: rectified, of one size: a path, the bytes of a picture file, an RGB array or a PIL image.
+        model_backend: "sgbm".
+        return_depth_image: offer `StereoDepthResult.depth_image`.
+        return_raw_depth: offer `StereoDepthResult.raw_depth`.
+        return_point_cloud: offer `StereoDepthResult.point_cloud`.
+        advanced_config: the rig and the validity limits.
+    """
+
+    left_image: ImageInput
+    right_image: ImageInput
+    model_backend: str = "sgbm"
+    return_depth_image: bool = True
+    return_raw_depth: bool = True
+    return_point_cloud: bool = False
+    advanced_config: StereoDepthAdvancedConfig = field(default_factory=StereoDepthAdvancedConfig)
+
+
+@dataclass(frozen=True)
+class StereoDepthResult:
+    """Depth, disparity and certainty of each pixel of the left image.
+
+    Arrays are (H, W) numpy. Lists of lists and Open3D objects are made when they are first read.
+
+    Attributes:
+        disparity: float32 pixels of the input images, as the matcher gave it (NaN, infinite or negative possible).
+        depth: float32 metres, 0 where invalid. z_far and the thresholds do not act on it.
+        confidence: float32, 0..1.
+        occlusion: float32 visibility, 0..1, high = seen by both cameras.
+        valid: bool, the pixels of the point cloud: z_far and the thresholds applied.
+        backend_used: the matcher that was used.
+        cloud: organised `PointCloud` in OpenGL camera space, NaN where not valid; None unless it was asked for.
+    """
+
+    disparity: np.ndarray
+    depth: np.ndarray
+    confidence: np.ndarray
+    occlusion: np.ndarray
+    valid: np.ndarray
+    backend_used: str
+    cloud: PointCloud | None
+    command: StereoDepthCommand = field(repr=False)
+
+    point_cloud_scale = 1.0
+    """Metres a unit of the point cloud; always 1."""
+
+    @cached_property
+    def depth_map(self) -> list[list[float]]:
+        """`depth` as H lists of W floats."""
+        return self.depth.tolist()
+
+    @cached_property
+    def disparity_map(self) -> list[list[float]]:
+        """`disparity` as H lists of W floats."""
+        return self.disparity.tolist()
+
+    @property
+    def raw_depth(self) -> np.ndarray | None:
+        """A copy of `depth`; None if it was not asked for."""
+        return self.depth.copy() if self.command.return_raw_depth else None
+
+    @property
+    def min_depth(self) -> float:
+        """Smallest positive depth in metres; 0.0 if there is none."""
+        positive = self.depth[self.depth > 0]
+        return float(positive.min()) if positive.size else 0.0
+
+    @property
+    def max_depth(self) -> float:
+        """Largest depth in metres; 0.0 if there is none."""
+        return float(self.depth.max())
+
+    @cached_property
+    def depth_image_array(self) -> np.ndarray:
+        """uint16 picture of the depth: 65535 closest, 0 farthest and invalid."""
+        depth = self.depth.astype(np.float64)
+        valid = depth > 0
+        near, far = self.min_depth, self.max_depth
+        if far <= near:
+            return np.zeros(depth.shape, np.uint16)
+        closeness = np.where(valid, 1 - (depth - near) / (far - near), 0).clip(0, 1)
+        return (65535 * closeness).astype(np.uint16)
+
+    @cached_property
+    def depth_image(self) -> open3d.geometry.Image | None:
+        """`depth_image_array` as an Open3D image; None if it was not asked for."""
+        return depth_image_to_open3d(self.depth_image_array) if self.command.return_depth_image else None
+
+    @cached_property
+    def point_cloud(self) -> open3d.geometry.PointCloud | None:
+        """`cloud` as an Open3D point cloud of its valid points; None if it was not asked for."""
+        return self.cloud.to_open3d() if self.cloud else None
+
+
+class StereoDepth:
+    """Metric depth from a rectified stereo pair.
+
+    Example:
+        >>> config = StereoDepthAdvancedConfig(focal_length=718.856, cx=607.19, cy=185.2, baseline=537.17)
+        >>> result = StereoDepth().run(StereoDepthCommand("left.png", "right.png", advanced_config=config))
+        >>> result.depth.shape, result.max_depth
+    """
+
+    def run(self, command: StereoDepthCommand) -> StereoDepthResult:
+        """Match the pair of a command.
+
+        Raises:
+            InputError: an image cannot be read or matched, or the command is not one.
+            CalibrationError: the rig is impossible.
+            DependencyError: later, when an Open3D object is read and Open3D is not installed.
+        """
+        if not isinstance(command, StereoDepthCommand):
+            raise InputError(f"No handler registered for command {type(command).__name__}; StereoDepthCommand is needed")
+        config = command.advanced_config
+        if not isinstance(config, StereoDepthAdvancedConfig):
+            raise InputError(f"advanced_config is {config!r}; a StereoDepthAdvancedConfig is needed")
+        left = load_rgb(command.left_image, "left_image")
+        right = load_rgb(command.right_image, "right_image")
+        estimator = _open_estimator(command.model_backend)
+        prediction = estimator.estimate(left, right, config.rig(left.shape[1], left.shape[0]), scale_factor=config.scale_factor)
+        return _result(prediction, estimator, left, command)
+
+
+@lru_cache(maxsize=2)
+def _open_estimator(model: str) -> StereoDepthEstimator:
+    """Estimators stay loaded between runs."""
+    return StereoDepthEstimator(model)
+
+
+def _result(
+    prediction: StereoPrediction, estimator: StereoDepthEstimator, left: np.ndarray, command: StereoDepthCommand
+) -> StereoDepthResult:
+    limits = command.advanced_config.limits
+    return StereoDepthResult(
+        disparity=prediction.disparity_px.cpu().numpy(),
+        depth=prediction.depth_m.nan_to_num(0.0).cpu().numpy(),
+        confidence=prediction.confidence.cpu().numpy(),
+        occlusion=prediction.occlusion.cpu().numpy(),
+        valid=prediction.valid(limits).cpu().numpy(),
+        backend_used=estimator.matcher.name,
+        cloud=prediction.point_cloud(left, limits) if command.return_point_cloud else None,
+        command=command,
+    )

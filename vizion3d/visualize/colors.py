@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Depth and disparity as colours."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from vizion3d.errors import InputError
+
+_INVALID_COLOR = 56
+# Percent of the values left out at either end when the range is chosen: a few outliers would use up all the colours.
+_OUTLIERS_PERCENT = 1.0
+# The outermost colours of the map are so dark that they look like holes.
+_COLDEST, _WARMEST = 22, 236
+
+
+def colorize_depth(depth_m: np.ndarray, near_m: float | None = None, far_m: float | None = None) -> np.ndarray:
+    """Depth as colour, near red, far blue, on a logarithmic scale: equal ratios of depth look equally far apart.
+
+    Args:
+        depth_m: (H, W); NaN, infinite, 0 and negative values are invalid and become dark grey.
+        near_m, far_m: depths of the two ends of the colour map; None takes them from the image. Set both to compare
+            pictures, such as the frames of a video.
+
+    Raises:
+        InputError: depth_m is not (H, W), or not 0 < near_m < far_m.
+    """
+    depth_m = _checked_map("depth_m", depth_m)
+    valid = np.isfinite(depth_m) & (depth_m > 0)
+    near_m, far_m = _range("near_m", "far_m", depth_m[valid], near_m, far_m)
+    if near_m <= 0:
+        raise InputError(f"near_m is {near_m}; it must be positive, in metres")
+    log_depth = np.log(np.where(valid, depth_m, near_m))
+    return _apply_colors((np.log(far_m) - log_depth) / (np.log(far_m) - np.log(near_m)), valid)
+
+
+def colorize_disparity(disparity_px: np.ndarray, min_px: float | None = None, max_px: float | None = None) -> np.ndarray:
+    """Disparity as colour, large (near) red, small (far) blue, on a linear scale.
+
+    Args:
+        disparity_px: (H, W); NaN and infinite values are invalid and become dark grey.
+        min_px, max_px: disparities of the two ends of the colour map; None takes them from the image.
+
+    Raises:
+        InputError: disparity_px is not (H, W), or not min_px < max_px.
+    """
+    disparity_px = _checked_map("disparity_px", disparity_px)
+    valid = np.isfinite(disparity_px)
+    min_px, max_px = _range("min_px", "max_px", disparity_px[valid], min_px, max_px)
+    return _apply_colors((np.where(valid, disparity_px, min_px) - min_px) / (max_px - min_px), valid)
+
+
+def _checked_map(name: str, values: np.ndarray) -> np.ndarray:
+    values = np.asarray(values)
+    if values.ndim != 2:
+        raise InputError(f"{name} has shape {values.shape}; it must be (H, W)")
+    return values.astype(np.float64)
+
+
+def _range(low_name: str, high_name: str, values: np.ndarray, low: float | None, high: float | None) -> tuple[float, float]:
+    """Range of the colours: what is given, and for the rest what holds nearly all of the values."""
+    robust = np.percentile(values, (_OUTLIERS_PERCENT, 100 - _OUTLIERS_PERCENT)) if values.size else (1.0, 2.0)
+    if low is not None and high is not None and not low < high:
+        raise InputError(f"{low_name} is {low} and {high_name} is {high}; {low_name} must be less than {high_name}")
+    chosen_low = float(robust[0]) if low is None else low
+    chosen_high = float(robust[1]) if high is None else high
+    if chosen_low < chosen_high:
+        return chosen_low, chosen_high
+    # All values are equal, or lie beyond the one limit given: any range will do that starts or ends there.
+    step = max(1e-3 * abs(chosen_low), 1e-6)
+    return (chosen_high - step, chosen_high) if low is None and high is not None else (chosen_low, chosen_low + step)
+
+
+def _apply_colors(warmth: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Colours of a map (H, W) from 0 (cold) to 1 (warm)."""
+    index = np.rint(_COLDEST + np.clip(warmth, 0, 1) * (_WARMEST - _COLDEST)).astype(np.intp)
+    image = _color_map()[index]
+    image[~valid] = _INVALID_COLOR
+    return image
+
+
+@lru_cache(maxsize=1)
+def _color_map() -> np.ndarray:
+    """(256, 3) uint8 RGB from blue over green to red."""
+    return cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_TURBO)[:, 0, ::-1].copy()
