@@ -1,0 +1,369 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bag player over real DDS: the player is a process of its own, the subscriber is in the test's."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from itertools import count, groupby, pairwise
+from pathlib import Path
+
+import pytest
+
+rclpy = pytest.importorskip("rclpy")
+rosbag2 = pytest.importorskip("rosbags.rosbag2")
+import rosbags.interfaces as rosbags_interfaces  # noqa: E402
+from rclpy.context import Context  # noqa: E402
+from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
+from rclpy.serialization import deserialize_message  # noqa: E402
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore  # noqa: E402
+from rosgraph_msgs.msg import Clock  # noqa: E402
+
+from vizion3d.errors import DependencyError, InputError  # noqa: E402
+from vizion3d_ros import fast_dds  # noqa: E402
+from vizion3d_ros.bag_player import find_message_type, main  # noqa: E402
+from vizion3d_ros.bag_reader import BagReader  # noqa: E402
+
+REPOSITORY = Path(__file__).parents[2]
+BAGS = Path(os.environ.get("VIZION3D_TEST_DATA", REPOSITORY.parent / "shared" / "data")) / "bags"
+START_NS = 1_700_000_000_123_456_789
+HEADER = "std_msgs/msg/Header"
+domain_numbers = count(os.getpid())
+
+
+@pytest.fixture(autouse=True)
+def own_domain(monkeypatch):
+    """A ROS domain per test, on this machine only, with shared memory large enough for images."""
+    for name, value in fast_dds.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(1 + next(domain_numbers) % 99))
+
+
+class Subscriber:
+    """Collects (topic, CDR bytes, arrival in s) of the given topics, in the order of arrival."""
+
+    def __init__(self):
+        self.context = Context()
+        rclpy.init(context=self.context)
+        self.node = rclpy.create_node("subscriber", context=self.context)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor.add_node(self.node)
+        self.received = []
+
+    def subscribe(self, topics, durability=DurabilityPolicy.VOLATILE):
+        for name, type_name in topics.items():
+            self.node.create_subscription(
+                find_message_type(type_name),
+                name,
+                lambda cdr, name=name: self.received.append((name, cdr, time.monotonic())),
+                QoSProfile(depth=1000, durability=durability),
+                raw=True,
+            )
+
+    def spin_until(self, is_done, timeout_s=20.0):
+        deadline = time.monotonic() + timeout_s
+        while not is_done():
+            assert time.monotonic() < deadline, f"only {len(self.received)} messages after {timeout_s} s"
+            self.executor.spin_once(timeout_sec=0.05)
+
+    def of(self, topic):
+        return [padded(cdr) for name, cdr, _ in self.received if name == topic]
+
+    def close(self):
+        self.executor.shutdown()
+        self.node.destroy_node()
+        self.context.try_shutdown()
+
+
+@pytest.fixture
+def subscriber():
+    subscriber = Subscriber()
+    yield subscriber
+    subscriber.close()
+
+
+@pytest.fixture
+def start_player():
+    """Start the player as the console script does, in a process group of its own."""
+    processes = []
+
+    def start(*arguments):
+        script = "import sys; from vizion3d_ros.bag_player import main; sys.exit(main())"
+        command = [sys.executable, "-c", script, *map(str, arguments)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        processes.append(subprocess.Popen(command, cwd=REPOSITORY, start_new_session=True, **pipes))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGINT)  # a killed player would leave its shared memory behind
+        try:
+            process.communicate(timeout=5)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+
+
+def end(process, timeout_s=20.0):
+    """Output of a player that ended by itself, and well."""
+    output, _ = process.communicate(timeout=timeout_s)
+    assert process.returncode == 0, output
+    assert "Traceback" not in output
+    return output
+
+
+def write_bag(path, topics, stamps_ns, storage=rosbag2.StoragePlugin.SQLITE3, types="", qos=(), compression=None):
+    """A bag with a Header (or the type given with its definition) on every topic at every stamp; returns its path."""
+    store = get_typestore(Stores.ROS2_HUMBLE)
+    if types:
+        store.register(get_types_from_msg("int32 value", types))
+    writer = rosbag2.Writer(path, version=8, storage_plugin=storage)
+    if compression is not None:
+        writer.set_compression(compression, rosbag2.CompressionFormat.ZSTD)
+    with writer:
+        connections = [
+            writer.add_connection(name, type_name, typestore=store, offered_qos_profiles=qos)
+            for name, type_name in topics.items()
+        ]
+        for index, stamp_ns in enumerate(stamps_ns):
+            for connection in connections:
+                writer.write(connection, stamp_ns, header_cdr(store, connection.msgtype, index, stamp_ns))
+    return path
+
+
+def header_cdr(store, type_name, index, stamp_ns):
+    if type_name != HEADER:
+        return store.serialize_cdr(store.types[type_name](value=index), type_name)
+    stamp = store.types["builtin_interfaces/msg/Time"](*divmod(stamp_ns, 10**9))
+    return store.serialize_cdr(store.types[HEADER](stamp, f"frame{index}"), HEADER)
+
+
+@pytest.fixture
+def small_bag(tmp_path):
+    """Ten pairs of Headers on /left and /right, 50 ms apart."""
+    return write_bag(tmp_path / "small", {"/left": HEADER, "/right": HEADER}, [START_NS + i * 50_000_000 for i in range(10)])
+
+
+def shared_bag(name):
+    if not (BAGS / name).is_dir():
+        pytest.skip(f"no bag {BAGS / name}; set VIZION3D_TEST_DATA to the folder of the test data")
+    return BAGS / name
+
+
+def expected(path):
+    """What rosbags reads from a bag: topics with types, and messages as (topic, CDR bytes)."""
+    with rosbag2.Reader(path) as reader:
+        topics = {connection.topic: connection.msgtype for connection in reader.connections}
+        return topics, [(connection.topic, cdr) for connection, _, cdr in reader.messages()]
+
+
+def padded(cdr):
+    """CDR as DDS delivers it: filled up with zeros to a multiple of four bytes."""
+    return cdr + bytes(-len(cdr) % 4)
+
+
+def stamp_ns(cdr):
+    stamp = deserialize_message(cdr, find_message_type(HEADER)).stamp
+    return stamp.sec * 10**9 + stamp.nanosec
+
+
+@pytest.mark.parametrize(
+    ("name", "last_stamp_ns"),
+    [("kitti_rect", 1_300_000_000_500_000_000), ("euroc_v1_01_raw", 1_403_715_274_162_142_976)],
+)
+def test_every_message_of_a_real_bag_arrives_unchanged_and_in_order(name, last_stamp_ns, subscriber, start_player):
+    bag = shared_bag(name)
+    topics, messages = expected(bag)
+    subscriber.subscribe(topics)
+    player = start_player(bag, "--rate", 5, "--wait-for-subscribers", *topics)
+    subscriber.spin_until(lambda: len(subscriber.received) == len(messages))
+    for topic in topics:
+        assert subscriber.of(topic) == [padded(cdr) for sent_topic, cdr in messages if sent_topic == topic]
+    camera_info = next(topic for topic in topics if topic.endswith("left/camera_info"))
+    last = deserialize_message(subscriber.of(camera_info)[-1], find_message_type(topics[camera_info]))
+    assert last.header.stamp.sec * 10**9 + last.header.stamp.nanosec == last_stamp_ns
+    assert f"{len(messages)} messages of {len(topics)} topics" in end(player)
+
+
+def test_playback_keeps_to_the_schedule_at_half_speed(small_bag, subscriber, start_player):
+    subscriber.subscribe({"/left": HEADER})
+    player = start_player(small_bag, "--rate", 0.5, "--topics", "/left", "--wait-for-subscribers", "/left")
+    subscriber.spin_until(lambda: len(subscriber.received) == 10)
+    first_s = subscriber.received[0][2]
+    for index, (_, cdr, arrival_s) in enumerate(subscriber.received):
+        assert stamp_ns(cdr) == START_NS + index * 50_000_000
+        assert arrival_s - first_s == pytest.approx(index * 0.1, abs=0.2)
+    end(player)
+
+
+def test_after_a_stall_playback_resumes_without_a_burst(tmp_path, subscriber, start_player):
+    bag = write_bag(tmp_path / "bag", {"/left": HEADER}, [START_NS + i * 100_000_000 for i in range(12)])
+    subscriber.subscribe({"/left": HEADER})
+    player = start_player(bag, "--wait-for-subscribers", "/left")
+    subscriber.spin_until(lambda: len(subscriber.received) == 4)
+    os.killpg(player.pid, signal.SIGSTOP)
+    time.sleep(0.6)
+    os.killpg(player.pid, signal.SIGCONT)
+    subscriber.spin_until(lambda: len(subscriber.received) == 12)
+    assert subscriber.received[-1][2] - subscriber.received[4][2] > 0.5  # 0.7 as recorded; a burst would take 0.1
+    assert "playback stalled" in end(player)
+
+
+def test_loop_repeats_the_bag_and_the_clock_jumps_back_with_it(small_bag, subscriber, start_player):
+    clock_ns = []
+    subscriber.node.create_subscription(
+        Clock, "/clock", lambda message: clock_ns.append(message.clock.sec * 10**9 + message.clock.nanosec), 1000
+    )
+    subscriber.subscribe({"/left": HEADER})
+    player = start_player(small_bag, "--loop", 3, "--rate", 0.5, "--clock", "--wait-for-subscribers", "/left", "/clock")
+    subscriber.spin_until(lambda: len(subscriber.received) == 30 and clock_ns[-1:] == [START_NS + 450_000_000])
+    end(player)
+    assert [stamp_ns(cdr) for cdr in subscriber.of("/left")] == [START_NS + i * 50_000_000 for i in range(10)] * 3
+    jumps = [index + 1 for index, (earlier, later) in enumerate(pairwise(clock_ns)) if later < earlier]
+    assert [clock_ns[index] for index in (0, *jumps)] == [START_NS] * 3
+    assert set(range(START_NS, START_NS + 500_000_000, 50_000_000)) <= set(clock_ns)
+    # 100 ms of wall time between messages leave room for three ticks of 25 ms; a busy machine may miss some.
+    assert len(clock_ns) > 3 * (10 + 9)
+    assert all(len(list(group)) == 1 for _, group in groupby(clock_ns))
+
+
+def test_topics_are_remapped_and_a_file_in_a_compressed_bag_is_enough(tmp_path, subscriber, start_player):
+    bag = write_bag(tmp_path / "bag", {"/left": HEADER}, [START_NS], compression=rosbag2.CompressionMode.MESSAGE)
+    subscriber.subscribe({"/camera/left": HEADER})
+    player = start_player(bag / "bag.db3", "--wait-for-subscribers", "/left", "--ros-args", "-r", "/left:=/camera/left")
+    subscriber.spin_until(lambda: subscriber.received)
+    assert stamp_ns(subscriber.received[0][1]) == START_NS
+    end(player)
+
+
+def test_a_latched_topic_reaches_those_who_come_late(tmp_path, subscriber, start_player):
+    qos = rosbags_interfaces.Qos(
+        rosbags_interfaces.QosHistory.KEEP_LAST,
+        1,
+        rosbags_interfaces.QosReliability.RELIABLE,
+        rosbags_interfaces.QosDurability.TRANSIENT_LOCAL,
+        *[rosbags_interfaces.QosTime(0, 0)] * 2,
+        rosbags_interfaces.QosLiveliness.AUTOMATIC,
+        rosbags_interfaces.QosTime(0, 0),
+        False,
+    )
+    bag = write_bag(tmp_path / "bag", {"/tf_static": HEADER}, [START_NS, START_NS + 60 * 10**9], qos=[qos])
+    player = start_player(bag, "--best-effort")
+    while "1 topics" not in player.stdout.readline():
+        pass
+    subscriber.subscribe({"/tf_static": HEADER}, DurabilityPolicy.TRANSIENT_LOCAL)
+    subscriber.spin_until(lambda: subscriber.received)
+    assert stamp_ns(subscriber.received[0][1]) == START_NS
+
+
+def test_a_topic_whose_messages_are_not_installed_is_left_out_with_a_warning(tmp_path, subscriber, start_player):
+    topics = {"/thing": "unheard_of_msgs/msg/Thing", "/left": HEADER}
+    bag = write_bag(tmp_path / "bag", topics, [START_NS, START_NS + 1], types="unheard_of_msgs/msg/Thing")
+    subscriber.subscribe({"/left": HEADER})
+    player = start_player(bag, "--wait-for-subscribers", "/left")
+    subscriber.spin_until(lambda: len(subscriber.received) == 2)
+    output = end(player)
+    assert output.count("not playing /thing: its message type unheard_of_msgs/msg/Thing is not installed") == 1
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_an_endless_playback_at_once(signal_number, small_bag, subscriber, start_player):
+    subscriber.subscribe({"/left": HEADER})
+    player = start_player(small_bag, "--loop", "--clock")
+    subscriber.spin_until(lambda: len(subscriber.received) > 15)
+    start_s = time.monotonic()
+    os.killpg(player.pid, signal_number)
+    end(player)
+    assert time.monotonic() - start_s < 1.0
+
+
+def test_sigint_ends_the_wait_for_subscribers(small_bag, start_player):
+    player = start_player(small_bag, "--wait-for-subscribers", "/left")
+    while "waiting up to 30 s for subscribers of /left" not in player.stdout.readline():
+        pass
+    os.killpg(player.pid, signal.SIGINT)
+    end(player, timeout_s=1.0)
+
+
+def test_missing_subscribers_are_named(small_bag, capsys):
+    arguments = ["--wait-for-subscribers", "/left", "/right", "--wait-timeout", "0.1"]
+    assert main([str(small_bag), *arguments, "--ros-args", "-r", "/left:=/other"]) == 1
+    assert "no subscriber of /other, /right after 0.1 s" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--topics", "/left", "/middle"], "has no topic /middle; available: /left, /right"),
+        (["--topics", "/left", "--wait-for-subscribers", "/right"], "subscribers of /right; available: /left"),
+    ],
+)
+def test_unknown_topics_are_refused_with_the_known_ones(arguments, message, small_bag, capsys):
+    assert main([str(small_bag), *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_what_is_not_a_bag_is_refused(tmp_path, capsys):
+    (tmp_path / "broken.mcap").write_bytes(b"no mcap at all")
+    (tmp_path / "broken.db3").write_bytes(b"no database at all" * 100)
+    (tmp_path / "old.bag").write_bytes(b"#ROSBAG V2.0\n")
+    (tmp_path / "folder").mkdir()
+    for name, message in [
+        ("missing", "does not exist"),
+        ("folder", "give the directory with its metadata.yaml"),
+        ("broken.mcap", "File magic is invalid"),
+        ("broken.db3", "file is not a database"),
+        ("old.bag", "is a ROS 1 bag; convert it first: rosbags-convert"),
+    ]:
+        assert main([str(tmp_path / name)]) == 2
+        error = capsys.readouterr().err
+        assert message in error
+        assert str(tmp_path / name) in error
+
+
+def test_a_bag_without_messages_is_refused(tmp_path, capsys):
+    write_bag(tmp_path / "bag", {"/left": HEADER}, [])
+    assert main([str(tmp_path / "bag"), "--loop"]) == 2
+    assert "has no message to play on /left" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--rate", "--loop", "--wait-timeout"])
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "fast"])
+def test_numbers_must_be_positive(option, value, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["bag", f"{option}={value}"])
+    assert stop.value.code == 2
+    assert f"invalid positive value: '{value}'" in capsys.readouterr().err
+
+
+def test_damage_in_the_middle_is_reported_when_reading_gets_there(tmp_path):
+    stamps_ns = range(START_NS, START_NS + 50)
+    bag = write_bag(tmp_path / "bag", {"/left": HEADER}, stamps_ns, storage=rosbag2.StoragePlugin.MCAP)
+    content = bytearray((bag / "bag.mcap").read_bytes())
+    middle = content.index(b"frame25")
+    content[middle : middle + 100] = b"\xff" * 100
+    (bag / "bag.mcap").write_bytes(content)
+    reader = BagReader(bag)
+    assert reader.topics["/left"].message_count == 50
+    with pytest.raises(InputError, match=rf"{bag} cannot be read as a rosbag2 recording"):
+        list(reader.messages(["/left"]))
+
+
+def test_stamps_of_overlapping_files_never_decrease(tmp_path):
+    first = write_bag(tmp_path / "first", {"/left": HEADER}, [10, 30])
+    write_bag(tmp_path / "second", {"/left": HEADER}, [20, 40])
+    (tmp_path / "second" / "second.db3").rename(first / "second.db3")
+    metadata = (first / "metadata.yaml").read_text()
+    (first / "metadata.yaml").write_text(metadata.replace("  - first.db3\n", "  - first.db3\n  - second.db3\n", 1))
+    messages = list(BagReader(first).messages(["/left"]))
+    assert [stamp for _, stamp, _ in messages] == [10, 30, 30, 40]
+
+
+def test_without_rosbags_the_message_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "rosbags.rosbag2", None)
+    with pytest.raises(DependencyError, match=r'pip install "vizion3d\[bag\]"'):
+        BagReader(tmp_path)

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images in every encoding, padding and byte order; messages whose bytes say what they should."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+
+from ros_harness import make_header
+from sensor_msgs.msg import CameraInfo, Image
+
+from vizion3d.errors import InputError
+from vizion3d_ros.conversions import calibration_from_camera_info, image_from_array, rgb_from_image
+
+HEADER = make_header(0)
+RGB = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+GREY = RGB[..., 0]
+
+
+def padded(message: Image, padding: int) -> Image:
+    """The same image with rows that end in rubbish."""
+    rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
+    rows = np.pad(rows, ((0, 0), (0, padding)), constant_values=99)
+    result = image_from_array(rows, message.encoding, HEADER)
+    result.width, result.is_bigendian = message.width, message.is_bigendian
+    return result
+
+
+ENCODED = {
+    "rgb8": RGB,
+    "bgr8": RGB[..., ::-1],
+    "8UC3": RGB[..., ::-1],
+    "rgba8": np.dstack((RGB, GREY)),
+    "bgra8": np.dstack((RGB[..., ::-1], GREY)),
+    "rgb16": RGB.astype(np.uint16) << 8 | 7,
+    "bgr16": RGB[..., ::-1].astype(np.uint16) << 8 | 7,
+}
+
+
+@pytest.mark.parametrize("padding", [0, 1, 5])
+@pytest.mark.parametrize("encoding", ENCODED)
+def test_colour_encodings(encoding, padding):
+    message = padded(image_from_array(ENCODED[encoding], encoding, HEADER), padding)
+    np.testing.assert_array_equal(rgb_from_image(message), RGB)
+
+
+@pytest.mark.parametrize("encoding", ["mono8", "8UC1", "mono16", "16UC1"])
+def test_grey_becomes_three_equal_channels(encoding):
+    pixels = GREY if "8" in encoding else GREY.astype(np.uint16) << 8
+    rgb = rgb_from_image(padded(image_from_array(pixels, encoding, HEADER), 3))
+    np.testing.assert_array_equal(rgb, np.repeat(GREY[..., None], 3, axis=2))
+
+
+def test_byte_order_matters_for_words_and_not_for_bytes():
+    words = GREY.astype(">u2") << 8
+    message = image_from_array(words.astype(">u2"), "mono16", HEADER)
+    message.is_bigendian = 1
+    np.testing.assert_array_equal(rgb_from_image(message)[..., 0], GREY)
+    message = image_from_array(RGB, "rgb8", HEADER)
+    message.is_bigendian = 1  # some drivers set it for byte images
+    np.testing.assert_array_equal(rgb_from_image(message), RGB)
+
+
+# Colours of the top left 2x2 pixels of each pattern, row by row.
+@pytest.mark.parametrize("pattern", ["rggb", "bggr", "gbrg", "grbg"])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_bayer_patterns_keep_the_colour_of_a_flat_picture(pattern, bits):
+    colour = {"r": 200, "g": 120, "b": 40}
+    tile = np.array([[colour[pattern[0]], colour[pattern[1]]], [colour[pattern[2]], colour[pattern[3]]]])
+    mosaic = np.tile(tile, (4, 5)).astype(np.uint8 if bits == 8 else np.uint16) << (bits - 8)
+    rgb = rgb_from_image(image_from_array(mosaic.astype(f"u{bits // 8}"), f"bayer_{pattern}{bits}", HEADER))
+    np.testing.assert_array_equal(rgb[2:-2, 2:-2].reshape(-1, 3), np.tile([200, 120, 40], (4 * 6, 1)))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "order"), [("uyvy", "uyvy"), ("yuv422", "uyvy"), ("yuyv", "yuyv"), ("yuv422_yuy2", "yuyv")]
+)
+def test_yuv422_of_a_flat_picture(encoding, order):
+    r, g, b = 200, 120, 40
+    y = round(16 + 0.257 * r + 0.504 * g + 0.098 * b)  # ITU-R BT.601, narrow range
+    u = round(128 - 0.148 * r - 0.291 * g + 0.439 * b)
+    v = round(128 + 0.439 * r - 0.368 * g - 0.071 * b)
+    pair = {"uyvy": [u, y, v, y], "yuyv": [y, u, y, v]}[order]
+    packed = np.tile(np.uint8(pair), (4, 4)).reshape(4, 8, 2)
+    rgb = rgb_from_image(image_from_array(packed, encoding, HEADER))
+    assert rgb.shape == (4, 8, 3)
+    assert np.abs(rgb.astype(int) - [r, g, b]).max() <= 3
+
+
+def test_rgb8_is_not_copied():
+    message = image_from_array(RGB, "rgb8", HEADER)
+    assert np.shares_memory(rgb_from_image(message), np.frombuffer(message.data, np.uint8))
+
+
+def test_refusals():
+    message = image_from_array(RGB, "rgb8", HEADER)
+    message.step = 10
+    with pytest.raises(InputError, match=r"step 10 .* needs a step of at least 24"):
+        rgb_from_image(message)
+    with pytest.raises(InputError, match=r'"32FC1" is not supported; supported: rgb8, .*bayer_rggb8'):
+        rgb_from_image(image_from_array(np.zeros((4, 4), np.float32), "32FC1", HEADER))
+
+
+def test_camera_info_numbers():
+    info = CameraInfo(width=640, height=480, binning_x=2, distortion_model="plumb_bob", d=[0.1, 0.2, 0.0, 0.0, 0.3])
+    info.p[0], info.roi.x_offset, info.roi.width = 500.0, 8, 320
+    calibration = calibration_from_camera_info(info)
+    assert (calibration.width, calibration.height, calibration.binning) == (640, 480, (2, 0))
+    assert calibration.P[0] == 500.0 and calibration.D == (0.1, 0.2, 0.0, 0.0, 0.3)
+    assert calibration.roi == (8, 0, 320, 0)

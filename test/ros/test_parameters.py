@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One dataclass owns the defaults; YAML and updates are derived from it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import yaml
+
+from vizion3d.errors import InputError
+from vizion3d_ros.parameters import to_yaml, updated
+from vizion3d_ros.settings import YAML_FILES
+
+
+@pytest.mark.parametrize("settings_type", YAML_FILES.values())
+def test_yaml_reads_back_as_the_defaults_with_their_types(settings_type):
+    values = yaml.safe_load(to_yaml(settings_type))["/**"]["ros__parameters"]
+    defaults = dataclasses.asdict(settings_type())
+    assert values == defaults
+    assert {name: type(value) for name, value in values.items()} == {n: type(v) for n, v in defaults.items()}
+
+
+@pytest.mark.parametrize("settings_type", YAML_FILES.values())
+def test_every_parameter_is_described_and_its_default_is_legal(settings_type):
+    assert all(field.metadata["description"] for field in dataclasses.fields(settings_type))
+    assert updated(settings_type(), {}) == settings_type()
+
+
+@pytest.mark.parametrize("settings_type", YAML_FILES.values())
+def test_changes_are_checked(settings_type):
+    settings = settings_type()
+    assert updated(settings, {"queue_size": 3, "use_sim_time": True}).queue_size == 3
+    with pytest.raises(InputError, match=r"parameter queue_size is 0; it must be from 1 to 1000"):
+        updated(settings, {"queue_size": 0})
+    with pytest.raises(InputError, match=r'parameter depth_encoding is "x"; it must be one of: 32FC1, 16UC1'):
+        updated(settings, {"depth_encoding": "x"})

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Messages <-> arrays and cameras. The last file that sees a message type."""
+
+from __future__ import annotations
+
+import array
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from builtin_interfaces.msg import Time
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
+from std_msgs.msg import Header
+from stereo_msgs.msg import DisparityImage
+
+from vizion3d.camera import Calibration, PinholeCamera
+from vizion3d.errors import InputError
+from vizion3d.geometry import flip_optical_opengl
+from vizion3d.stereo import StereoPrediction
+
+# encoding -> (bytes a pixel, OpenCV code to RGB; None is RGB already). OpenCV names Bayer patterns by their second row.
+_BYTE_ENCODINGS: dict[str, tuple[int, int | None]] = {
+    "rgb8": (3, None),
+    "8UC3": (3, cv2.COLOR_BGR2RGB),
+    "bgr8": (3, cv2.COLOR_BGR2RGB),
+    "rgba8": (4, cv2.COLOR_RGBA2RGB),
+    "bgra8": (4, cv2.COLOR_BGRA2RGB),
+    "8UC4": (4, cv2.COLOR_BGRA2RGB),
+    "mono8": (1, cv2.COLOR_GRAY2RGB),
+    "8UC1": (1, cv2.COLOR_GRAY2RGB),
+    "bayer_rggb8": (1, cv2.COLOR_BayerBG2RGB),
+    "bayer_bggr8": (1, cv2.COLOR_BayerRG2RGB),
+    "bayer_gbrg8": (1, cv2.COLOR_BayerGR2RGB),
+    "bayer_grbg8": (1, cv2.COLOR_BayerGB2RGB),
+    "uyvy": (2, cv2.COLOR_YUV2RGB_UYVY),
+    "yuv422": (2, cv2.COLOR_YUV2RGB_UYVY),
+    "yuyv": (2, cv2.COLOR_YUV2RGB_YUY2),
+    "yuv422_yuy2": (2, cv2.COLOR_YUV2RGB_YUY2),
+}
+# 16-bit encodings are read by their upper byte; the 8-bit twin says how.
+_WORD_ENCODINGS = {
+    "mono16": "mono8",
+    "16UC1": "mono8",
+    "rgb16": "rgb8",
+    "bgr16": "bgr8",
+    "bayer_rggb16": "bayer_rggb8",
+    "bayer_bggr16": "bayer_bggr8",
+    "bayer_gbrg16": "bayer_gbrg8",
+    "bayer_grbg16": "bayer_grbg8",
+}
+
+
+def stamp_ns(stamp: Time) -> int:
+    """A message stamp in integer nanoseconds."""
+    return stamp.sec * 1_000_000_000 + stamp.nanosec
+
+
+def rgb_from_image(message: Image) -> np.ndarray:
+    """Decode an image message to (H, W, 3) uint8 RGB. rgb8 is not copied; `step` is honoured.
+
+    Encodings that are not known here go to cv_bridge where it is installed.
+
+    Raises:
+        InputError: the encoding is not supported, or size, step and amount of data do not fit together.
+    """
+    if message.encoding in _BYTE_ENCODINGS:
+        bytes_a_pixel, code = _BYTE_ENCODINGS[message.encoding]
+        pixels = _pixels(message, np.dtype(np.uint8), bytes_a_pixel)
+    elif message.encoding in _WORD_ENCODINGS:
+        channels, code = _BYTE_ENCODINGS[_WORD_ENCODINGS[message.encoding]]
+        words = _pixels(message, np.dtype(">u2" if message.is_bigendian else "<u2"), channels)
+        pixels = (words >> 8).astype(np.uint8)
+    else:
+        return _rgb_from_cv_bridge(message)
+    return pixels if code is None else cv2.cvtColor(np.ascontiguousarray(pixels), code)
+
+
+def _pixels(message: Image, dtype: np.dtype, channels: int) -> np.ndarray:
+    """(H, W) or (H, W, channels) view of the data without the padding of its rows."""
+    height, width, row_bytes = message.height, message.width, message.width * channels * dtype.itemsize
+    if not (height and width):
+        raise InputError(f"the image is {width}x{height}: it is empty")
+    if message.step < row_bytes or len(message.data) < (height - 1) * message.step + row_bytes:
+        raise InputError(
+            f"the {width}x{height} {message.encoding} image has step {message.step} and {len(message.data)} bytes; "
+            f"it needs a step of at least {row_bytes} and {height} rows of it"
+        )
+    data = np.frombuffer(message.data, np.uint8)
+    rows = np.lib.stride_tricks.as_strided(data, (height, row_bytes), (message.step, 1))
+    pixels = rows.view(dtype) if rows.flags.c_contiguous else np.ascontiguousarray(rows).view(dtype)
+    return pixels if channels == 1 else pixels.reshape(height, width, channels)
+
+
+def _rgb_from_cv_bridge(message: Image) -> np.ndarray:
+    try:
+        from cv_bridge import CvBridge, CvBridgeError
+    except ImportError:
+        known = ", ".join((*_BYTE_ENCODINGS, *_WORD_ENCODINGS))
+        raise InputError(
+            f'image encoding "{message.encoding}" is not supported; supported: {known}. More with cv_bridge installed'
+        ) from None
+    try:
+        return CvBridge().imgmsg_to_cv2(message, "rgb8")
+    except (CvBridgeError, AttributeError, ValueError) as error:
+        raise InputError(f'image encoding "{message.encoding}": cv_bridge cannot convert it to rgb8 ({error})') from None
+
+
+def calibration_from_camera_info(info: CameraInfo) -> Calibration:
+    """The numbers of a CameraInfo as a value."""
+    return Calibration(
+        info.width,
+        info.height,
+        K=tuple(info.k),
+        D=tuple(info.d),
+        R=tuple(info.r),
+        P=tuple(info.p),
+        distortion_model=info.distortion_model,
+        binning=(info.binning_x, info.binning_y),
+        roi=(info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height),
+    )
+
+
+def camera_info(camera: PinholeCamera, header: Header, baseline_m: float = 0.0) -> CameraInfo:
+    """CameraInfo of an ideal, rectified camera; `baseline_m` is its distance to the right of the left camera."""
+    K = [camera.fx, 0.0, camera.cx, 0.0, camera.fy, camera.cy, 0.0, 0.0, 1.0]
+    return CameraInfo(
+        header=header,
+        width=camera.width,
+        height=camera.height,
+        distortion_model="plumb_bob",
+        d=[0.0] * 5,
+        k=K,
+        r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+        p=[*K[:3], -camera.fx * baseline_m, *K[3:6], 0.0, *K[6:], 0.0],
+    )
+
+
+def image_from_array(pixels: np.ndarray, encoding: str, header: Header) -> Image:
+    """(H, W) or (H, W, channels) array -> Image without row padding."""
+    pixels = np.ascontiguousarray(pixels)
+    return Image(
+        header=header,
+        height=pixels.shape[0],
+        width=pixels.shape[1],
+        encoding=encoding,
+        is_bigendian=0,
+        step=pixels.strides[0],
+        data=_message_data(pixels),
+    )
+
+
+def depth_image(depth_m: torch.Tensor, encoding: str, header: Header) -> Image:
+    """(H, W) metres, NaN invalid -> Image as REP 118 has it.
+
+    Args:
+        depth_m: the depth map.
+        encoding: "32FC1" metres, NaN invalid; or "16UC1" millimetres, 0 invalid, 65535 for everything farther.
+        header: of the image that the depth belongs to.
+    """
+    if encoding == "16UC1":
+        millimetres = (depth_m * 1000).round().clamp(1, 65535).nan_to_num(0)
+        return image_from_array(millimetres.to(torch.int32).cpu().numpy().astype(np.uint16), encoding, header)
+    return image_from_array(depth_m.cpu().numpy(), "32FC1", header)
+
+
+def disparity_image(prediction: StereoPrediction, valid: torch.Tensor, header: Header) -> DisparityImage:
+    """DisparityImage whose pixels hold d + doffs, so that ``Z = f * t / d`` as the message defines it.
+
+    Pixels that are not valid lie one pixel below `min_disparity`. The whole image takes part in the matching, so
+    `valid_window` is the whole image.
+    """
+    rig = prediction.rig
+    min_disparity = max(0.0, rig.doffs_px)
+    corrected = torch.where(valid, prediction.disparity_px + rig.doffs_px, min_disparity - 1)
+    message = DisparityImage(
+        header=header,
+        image=image_from_array(corrected.cpu().numpy(), "32FC1", header),
+        f=rig.left.fx,
+        t=rig.baseline_m,
+        min_disparity=min_disparity,
+        max_disparity=prediction.max_disparity_px + rig.doffs_px,
+        delta_d=prediction.disparity_step_px,
+    )
+    message.valid_window.width, message.valid_window.height = rig.left.width, rig.left.height
+    return message
+
+
+def point_cloud(points_opengl: torch.Tensor, rgb: torch.Tensor, header: Header, *, organized: bool = True) -> PointCloud2:
+    """PointCloud2 in the optical frame with fields x y z rgb.
+
+    Args:
+        points_opengl: (H, W, 3) float32 in OpenGL camera space, NaN where there is no point.
+        rgb: (H, W, 3) uint8 on the same device.
+        header: of the image that the cloud belongs to.
+        organized: keep rows and columns, with NaN for missing points; else one row of the valid points only.
+    """
+    red, green, blue = rgb.to(torch.int32).unbind(-1)
+    packed = red << 16 | green << 8 | blue
+    xyz = flip_optical_opengl(points_opengl).contiguous().view(torch.int32)
+    cloud = torch.cat((xyz, packed[..., None]), dim=-1)
+    if not organized:
+        cloud = cloud[torch.isfinite(points_opengl[..., 2])][None]
+    height, width = cloud.shape[:2]
+    return PointCloud2(
+        header=header,
+        height=height,
+        width=width,
+        fields=[
+            PointField(name=name, offset=4 * index, datatype=PointField.FLOAT32, count=1)
+            for index, name in enumerate(("x", "y", "z", "rgb"))
+        ],
+        is_bigendian=False,
+        point_step=16,
+        row_step=16 * width,
+        is_dense=not organized,
+        data=_message_data(cloud.cpu().numpy()),
+    )
+
+
+def _message_data(pixels: np.ndarray) -> Any:
+    """The bytes as array.array, the one type that rclpy takes on every distro without looking at each element."""
+    data = array.array("B")
+    data.frombytes(np.ascontiguousarray(pixels).reshape(-1).view(np.uint8).data)
+    return data

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""depth_viewer_node: watches a stereo depth node, prints error and latency of each frame, writes pictures and a report, stops.
+
+Latency is the time from the stamp of the image to the arrival of the depth here. Where the stamps are not of this
+machine's clock (a bag), it is the time between the arrivals of the image and of its depth.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import rclpy
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
+from rclpy.utilities import try_shutdown
+from sensor_msgs.msg import Image, PointCloud2
+from stereo_msgs.msg import DisparityImage
+
+import vizion3d
+from vizion3d.errors import Vizion3dError
+from vizion3d.pointcloud import PointCloud
+from vizion3d.visualize import colorize_depth, colorize_disparity, render_cloud, side_by_side
+from vizion3d_ros import conversions, parameters
+from vizion3d_ros.conversions import stamp_ns
+from vizion3d_ros.inputs import REPORT_PERIOD_S, SyncedInputs
+from vizion3d_ros.parameters import parameter
+
+_OUTPUTS = {"depth/image_rect": Image, "disparity": DisparityImage, "points2": PointCloud2}
+_TRUTH = {"truth/depth": Image, "truth/visible": Image}
+_LIVE_STAMP_AGE_S = 10.0
+_QUEUE_SIZE = 30
+
+
+@dataclass(frozen=True)
+class ViewerSettings:
+    """Parameters of depth_viewer_node."""
+
+    frames: int = parameter(30, "frames to watch before stopping", limits=(1, 1000000))
+    timeout: float = parameter(60.0, "seconds without a frame after which to give up", limits=(1.0, 100000.0))
+    truth: bool = parameter(True, "compare with truth/depth and truth/visible")
+    out: str = parameter("demo_out", "folder for the pictures, the cloud and the report")
+
+
+@dataclass(frozen=True)
+class FrameReport:
+    """What was measured on one frame; errors are None without a truth."""
+
+    latency_ms: float
+    valid_part: float
+    median_error: float | None = None
+    bad_part: float | None = None
+
+    @classmethod
+    def measure(cls, latency_ms: float, depth_m: np.ndarray, truth: tuple[np.ndarray, np.ndarray] | None) -> FrameReport:
+        """Compare a depth map with (true depth, mask of pixels that both cameras see)."""
+        valid = np.isfinite(depth_m)
+        if truth is None:
+            return cls(latency_ms, valid.mean())
+        true_depth_m, visible = truth
+        compared = valid & visible
+        error = np.abs(depth_m[compared] / true_depth_m[compared] - 1)
+        if not error.size:
+            return cls(latency_ms, valid.mean())
+        return cls(latency_ms, valid.mean(), float(np.median(error)), float((error > 0.05).mean()))
+
+    def __str__(self) -> str:
+        text = f"latency {self.latency_ms:6.1f} ms   depth on {self.valid_part:5.1%} of the pixels"
+        if self.median_error is not None:
+            text += f"   median error {self.median_error:.2%}   off by > 5 %: {self.bad_part:.1%}"
+        return text
+
+
+class DepthViewerNode(Node):
+    """Collects frames until it has enough or none come any more."""
+
+    def __init__(self) -> None:
+        super().__init__("depth_viewer_node")
+        self.settings = parameters.declare(self, ViewerSettings)
+        self.reports: list[FrameReport] = []
+        self.last_frame: tuple[Any, ...] = ()
+        self._last_arrival_s = time.monotonic()
+        self._images: OrderedDict[int, tuple[float, Image]] = OrderedDict()
+        self.create_subscription(Image, "left/image_rect", self._on_image, qos_profile_sensor_data)
+        kinds = {**_OUTPUTS, **(_TRUTH if self.settings.truth else {})}
+        self._inputs = SyncedInputs(self, kinds, self._on_frame, lambda _, text: self.get_logger().warning(text))
+        self._inputs.configure(tolerance_s=0.0, queue_size=_QUEUE_SIZE)
+        self._inputs.subscribe()
+        self.create_timer(REPORT_PERIOD_S, self._inputs.report, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def is_finished(self) -> bool:
+        """Whether enough frames came, or none for too long."""
+        silent_s = time.monotonic() - self._last_arrival_s
+        return len(self.reports) >= self.settings.frames or silent_s > self.settings.timeout
+
+    def _on_image(self, image: Image) -> None:
+        self._images[stamp_ns(image.header.stamp)] = (time.monotonic(), image)
+        if len(self._images) > _QUEUE_SIZE:
+            self._images.popitem(last=False)
+
+    def _on_frame(self, frame: tuple[Any, ...]) -> None:
+        arrived_s = self._last_arrival_s = time.monotonic()
+        depth_message = frame[0]
+        stamp = stamp_ns(depth_message.header.stamp)
+        image_arrived_s, image = self._images.get(stamp, (None, None))
+        age_s = time.time() - stamp / 1e9
+        if not 0 <= age_s < _LIVE_STAMP_AGE_S:
+            if image_arrived_s is None:
+                return
+            age_s = arrived_s - image_arrived_s
+        depth_m = float_map(depth_message)
+        truth = (float_map(frame[3]), byte_map(frame[4]) > 0) if self.settings.truth else None
+        self.reports.append(FrameReport.measure(1e3 * age_s, depth_m, truth))
+        print(f"frame {len(self.reports):3d}  {self.reports[-1]}", flush=True)
+        if image is not None:
+            self.last_frame = (image, *frame)
+
+
+def float_map(message: Image) -> np.ndarray:
+    """(H, W) float32 view of a 32FC1 image."""
+    return np.frombuffer(message.data, "<f4").reshape(message.height, message.width)
+
+
+def byte_map(message: Image) -> np.ndarray:
+    """(H, W) uint8 view of a mono8 image."""
+    return np.frombuffer(message.data, np.uint8).reshape(message.height, message.width)
+
+
+def organized_cloud(message: PointCloud2) -> PointCloud:
+    """The PointCloud2 of a depth node as a `PointCloud`, optical turned into OpenGL."""
+    fields = np.frombuffer(message.data, np.dtype([("xyz", "<f4", 3), ("bgr0", "u1", 4)]))
+    fields = fields.reshape(message.height, message.width)
+    return PointCloud(fields["xyz"] * np.array([1, -1, -1], np.float32), fields["bgr0"][..., 2::-1])
+
+
+def write_results(folder: Path, frame: tuple[Any, ...], reports: list[FrameReport]) -> None:
+    """Write the pictures of a frame, its cloud, and the report of all frames."""
+    image, depth_message, disparity_message, cloud_message = frame[:4]
+    folder.mkdir(parents=True, exist_ok=True)
+    left = conversions.rgb_from_image(image)
+    disparity = float_map(disparity_message.image)
+    cloud = organized_cloud(cloud_message)
+    dense = cloud.dense()
+    pictures = {
+        "left": left,
+        "depth": colorize_depth(float_map(depth_message)),
+        "disparity": colorize_disparity(np.where(disparity < disparity_message.min_disparity, np.nan, disparity)),
+        "cloud": render_cloud(dense.points, dense.colors),
+    }
+    pictures["overview"] = side_by_side(list(pictures.values()), list(pictures))
+    for name, picture in pictures.items():
+        cv2.imwrite(str(folder / f"{name}.png"), picture[..., ::-1])
+    cloud.write_ply(folder / "cloud.ply")
+    (folder / "report.md").write_text(_report_text(image, reports))
+
+
+def _report_text(image: Image, reports: list[FrameReport]) -> str:
+    def row(name: str, values: list[float | None], unit: str) -> str:
+        known = [value for value in values if value is not None]
+        if not known:
+            return f"| {name} | no truth | |\n"
+        p50, p95 = np.percentile(known, (50, 95))
+        return f"| {name} | {p50:.4g} {unit} | {p95:.4g} {unit} |\n"
+
+    return (
+        "# Report of the demo\n\n"
+        f"{len(reports)} frames of {image.width}x{image.height}, vizion3d {vizion3d.__version__}, {platform.machine()}, "
+        f"Python {platform.python_version()}.\n\n"
+        "| per frame | p50 | p95 |\n|---|---|---|\n"
+        + row("latency, image stamp to arrival of the last output", [r.latency_ms for r in reports], "ms")
+        + row("pixels with depth", [100 * r.valid_part for r in reports], "%")
+        + row("median depth error of them", [r.median_error and 100 * r.median_error for r in reports], "%")
+        + row("of them off by more than 5 %", [r.bad_part and 100 * r.bad_part for r in reports], "%")
+        + "\nPictures: left.png, depth.png, disparity.png, cloud.png, overview.png. Point cloud: cloud.ply.\n"
+    )
+
+
+def main(args: list[str] | None = None) -> int:
+    """Console script depth_viewer_node; exit status 1 if no frame came."""
+    rclpy.init(args=args)
+    try:
+        viewer = DepthViewerNode()
+        while not viewer.is_finished():
+            rclpy.spin_once(viewer, timeout_sec=0.5)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except Vizion3dError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    finally:
+        try_shutdown()
+    if not viewer.last_frame:
+        print("error: no complete frame arrived; the warnings above name the topics that are missing", file=sys.stderr)
+        return 1
+    folder = Path(viewer.settings.out)
+    write_results(folder, viewer.last_frame, viewer.reports)
+    print((folder / "report.md").read_text())
+    print(f"written to {folder.resolve()}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
