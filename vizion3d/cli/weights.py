@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`vizion3d weights`: see, fetch, find and check weights files.
+
+Exit codes: 0 all is well, 1 something could not be had or is not what it should be, 2 the command line is wrong.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from vizion3d.errors import WeightsError
+from vizion3d.weights import RECORDS, cache_dir, cache_path, resolve, verify
+from vizion3d.weights.progress import megabytes
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command; the parsed arguments then have `run`, a function from them to the exit code."""
+    parser = subparsers.add_parser("weights", help="see, fetch, find and check weights files")
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+
+    action = actions.add_parser("list", help="the known weights, their licences, and which are in the cache")
+    action.set_defaults(run=_list)
+
+    action = actions.add_parser("get", help="fetch weights into the cache")
+    action.add_argument("names", nargs="+", metavar="NAME", help="a name from `list`, or an http(s) address")
+    action.set_defaults(run=_get)
+
+    action = actions.add_parser("path", help="where the file is, or belongs if it is not there (exit code 1)")
+    action.add_argument("name", metavar="NAME", help="a name from `list`, or an http(s) address")
+    action.set_defaults(run=_path)
+
+    action = actions.add_parser("verify", help="hash cached files and compare with the digests on record")
+    action.add_argument("names", nargs="*", metavar="NAME", help="default: all known weights that are in the cache")
+    action.set_defaults(run=_verify)
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    width = max(len(record.name) for record in RECORDS)
+    print(f"{'name':{width}}  {'size':>8}  {'licence':13}  cached")
+    for record in RECORDS:
+        licence = record.licence + ("" if record.commercial_use else "*")
+        cached = "yes" if cache_path(record.name).is_file() else "no"
+        print(f"{record.name:{width}}  {megabytes(record.approx_bytes):>8}  {licence:13}  {cached}")
+    print(f"\n* no commercial use\ncache: {cache_dir()}")
+    return 0
+
+
+def _get(arguments: argparse.Namespace) -> int:
+    return _each(arguments.names, lambda name: print(resolve(name)))
+
+
+def _path(arguments: argparse.Namespace) -> int:
+    def show(name: str) -> None:
+        file = cache_path(name)
+        print(file)
+        if not file.is_file():
+            raise WeightsError(f"Not there yet; fetch it with: vizion3d weights get {name}")
+
+    return _each([arguments.name], show)
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    names = arguments.names or [record.name for record in RECORDS if cache_path(record.name).is_file()]
+    return _each(names, lambda name: print(f"{name}: ok, {_recorded(verify(name))}"))
+
+
+def _recorded(file: Path) -> str:
+    return f"{file} ({megabytes(file.stat().st_size)})"
+
+
+def _each(names: list[str], act: Callable[[str], None]) -> int:
+    """Go through all names even if one fails."""
+    code = 0
+    for name in names:
+        try:
+            act(name)
+        except WeightsError as error:
+            print(f"vizion3d: {error}", file=sys.stderr)
+            code = 1
+    return code

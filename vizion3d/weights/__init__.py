@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the networks' numbers come from: known files, a cache that fetches and checks them, and a safe reader."""
+
+from vizion3d.weights.checkpoint import read_state_dict
+from vizion3d.weights.registry import RECORDS, WeightsRecord, find, match
+from vizion3d.weights.store import cache_dir, cache_path, resolve, verify
+
+__all__ = [
+    "RECORDS",
+    "WeightsRecord",
+    "cache_dir",
+    "cache_path",
+    "find",
+    "match",
+    "read_state_dict",
+    "resolve",
+    "verify",
+]

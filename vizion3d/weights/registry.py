@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The published weights that vizion3d knows by name: addresses, licences, sizes and scale."""
+
+import difflib
+import os
+from dataclasses import dataclass
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Literal
+from urllib.parse import urlsplit
+
+from vizion3d.errors import WeightsError
+
+APACHE = "Apache-2.0"
+NON_COMMERCIAL = "CC-BY-NC-4.0"
+
+_HUB = "https://huggingface.co/{repo}/resolve/main/{file}"
+_RELEASE = "https://github.com/OlafenwaMoses/vizion3D/releases/download/essentials-v1/{file}"
+
+
+@dataclass(frozen=True)
+class WeightsRecord:
+    """What is known about one published weights file before it is opened.
+
+    Attributes:
+        name: What the user types.
+        task: "mono" (one picture) or "stereo" (a rectified pair).
+        architecture: The network family that the tensors belong to.
+        size: Size of the network within its family.
+        file_name: Name of the file at its address and in the cache. Not unique: two addresses may serve one name.
+        url: Where it is published.
+        licence: SPDX identifier of the licence of the weights, which is not that of this package.
+        commercial_use: Whether that licence allows commercial use.
+        approx_bytes: 4 bytes per parameter; the file is a little larger.
+        sha256: Digest in hex where somebody has checked it, else None (see `vizion3d.weights.integrity`).
+        max_depth_m: Depth in metres that the network's output 1.0 stands for; None for relative depth and for stereo.
+        notes: One line for people.
+    """
+
+    name: str
+    task: Literal["mono", "stereo"]
+    architecture: Literal["depth_anything_v2", "s2m2"]
+    size: str
+    file_name: str
+    url: str
+    licence: str
+    commercial_use: bool
+    approx_bytes: int
+    sha256: str | None
+    max_depth_m: float | None
+    notes: str
+
+
+# size: (encoder, parameters, licence)
+_DEPTH_ANYTHING_V2 = {
+    "small": ("vits", 24_785_089, APACHE),
+    "base": ("vitb", 97_470_785, NON_COMMERCIAL),
+    "large": ("vitl", 335_315_649, NON_COMMERCIAL),
+}
+# place: (training set, largest depth in metres)
+_METRIC = {"indoor": ("Hypersim", 20.0), "outdoor": ("VKITTI", 80.0)}
+# size: (file, parameters)
+_S2M2 = {
+    "S": ("CH128NTR1.pth", 26_501_043),
+    "M": ("CH192NTR2.pth", 80_470_259),
+    "L": ("CH256NTR3.pth", 180_724_083),
+    "XL": ("CH384NTR3.pth", 405_710_003),
+}
+
+
+def _depth_anything_v2(size: str, place: str | None = None) -> WeightsRecord:
+    encoder, parameters, licence = _DEPTH_ANYTHING_V2[size]
+    if place is None:
+        name, repo, file = f"depth-anything-v2-{size}", "Depth-Anything-V2", f"depth_anything_v2_{encoder}.pth"
+        max_depth_m, notes = None, "relative inverse depth"
+    else:
+        training_set, max_depth_m = _METRIC[place]
+        name, repo = f"depth-anything-v2-metric-{place}-{size}", f"Depth-Anything-V2-Metric-{training_set}"
+        file = f"depth_anything_v2_metric_{training_set.lower()}_{encoder}.pth"
+        # The authors state licences per network size only; a metric file is taken to have that of its size.
+        notes = f"metres, trained on {training_set} up to {max_depth_m:.0f} m; licence taken from the relative model"
+    return WeightsRecord(
+        name=name,
+        task="mono",
+        architecture="depth_anything_v2",
+        size=encoder,
+        file_name=file,
+        url=_HUB.format(repo=f"depth-anything/{repo}-{size.capitalize()}", file=file),
+        licence=licence,
+        commercial_use=licence == APACHE,
+        approx_bytes=4 * parameters,
+        sha256=None,
+        max_depth_m=max_depth_m,
+        notes=notes,
+    )
+
+
+def _s2m2(size: str) -> WeightsRecord:
+    file, parameters = _S2M2[size]
+    return WeightsRecord(
+        name=f"s2m2-{size.lower()}",
+        task="stereo",
+        architecture="s2m2",
+        size=size,
+        file_name=file,
+        url=_HUB.format(repo="minimok/s2m2", file=file),
+        licence=NON_COMMERCIAL,
+        commercial_use=False,
+        approx_bytes=4 * parameters,
+        sha256=None,
+        max_depth_m=None,
+        notes="stereo disparity; for non-commercial research and education only",
+    )
+
+
+def _vizion3d_release(name: str, like: WeightsRecord, file: str) -> WeightsRecord:
+    """The copy of a published file that the vizion3D 1.0 release hosts; its terms are those of the original."""
+    fields = {**vars(like), "name": name, "file_name": file, "url": _RELEASE.format(file=file)}
+    return WeightsRecord(**{**fields, "notes": f"{like.name} as hosted by the vizion3D release essentials-v1"})
+
+
+RECORDS: tuple[WeightsRecord, ...] = (
+    *(_depth_anything_v2(size) for size in _DEPTH_ANYTHING_V2),
+    *(_depth_anything_v2(size, place) for place in _METRIC for size in _DEPTH_ANYTHING_V2),
+    *(_s2m2(size) for size in _S2M2),
+    _vizion3d_release("vizion3d-depth-anything-v2-vitb", _depth_anything_v2("base"), file="depth_anything_v2_vitb.pth"),
+    _vizion3d_release("vizion3d-s2m2-l", _s2m2("L"), file="stereo-depth-s2m2-L.pth"),
+)
+
+
+def find(name: str) -> WeightsRecord:
+    """The record of that name.
+
+    Raises:
+        WeightsError: No record has that name; the message lists near ones and all.
+    """
+    for record in RECORDS:
+        if record.name == name:
+            return record
+    names = [record.name for record in RECORDS]
+    close = difflib.get_close_matches(name.lower(), names, n=3)
+    hint = f"; did you mean {' or '.join(close)}?" if close else "."
+    raise WeightsError(f"No weights are named {name!r}{hint} Known names: {', '.join(names)}.")
+
+
+def match(source: str | os.PathLike[str]) -> WeightsRecord | None:
+    """What is known about a registry name, an address or a file: by name, else by address, else by file name.
+
+    A file name is a hint, not a proof: whoever renames a file misleads this function.
+    """
+    text = os.fspath(source)
+    address = text.split("?")[0].split("#")[0] if is_url(text) else None
+    # A path of either system may appear in a configuration file written on the other.
+    file_name = PurePosixPath(address).name if address else PureWindowsPath(text).name
+    for key, value in (("name", text), ("url", address), ("file_name", file_name)):
+        for record in RECORDS:
+            if getattr(record, key) == value:
+                return record
+    return None
+
+
+def is_url(text: str) -> bool:
+    """Whether the text is an http or https address with a host; everything else is a name or a path."""
+    parts = urlsplit(text)
+    return parts.scheme in ("http", "https") and bool(parts.netloc)

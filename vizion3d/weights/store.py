@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a name, an address or a path to a file on this disk that can be trusted.
+
+The cache has a folder for each source, so that equal file names from different places never meet:
+
+    <cache>/depth-anything-v2-small/depth_anything_v2_vits.pth       a name from the registry
+    <cache>/url-2f6c1d0a93be/depth_anything_v2_vits.pth              any other address, by a hash of it
+
+Beside a file lie `<file>.sha256` (see `vizion3d.weights.integrity`) and an empty `<file>.lock`; while it is being
+fetched, `<file>.part` and `<file>.part.etag`.
+"""
+
+import hashlib
+import logging
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urldefrag, urlsplit
+
+from vizion3d.errors import WeightsError
+from vizion3d.weights import integrity, registry
+from vizion3d.weights.download import download
+from vizion3d.weights.lock import exclusive
+from vizion3d.weights.progress import Progress, megabytes, reporting
+
+_LOG = logging.getLogger(__name__)
+
+CACHE_VARIABLE = "VIZION3D_MODEL_CACHE"
+OFFLINE_VARIABLE = "VIZION3D_OFFLINE"
+
+
+@dataclass(frozen=True)
+class _Remote:
+    """A file with an address, and its place in the cache."""
+
+    label: str
+    url: str
+    file: Path
+    record: registry.WeightsRecord | None
+
+    @property
+    def cached(self) -> bool:
+        return self.file.is_file() and self.file.stat().st_size > 0
+
+    @property
+    def sha256(self) -> str | None:
+        return self.record.sha256 if self.record and self.record.url == self.url else None
+
+
+def cache_dir() -> Path:
+    """`$VIZION3D_MODEL_CACHE`, or `~/.cache/vizion3d/models` where that is unset or empty. It need not exist."""
+    try:
+        return Path(os.environ.get(CACHE_VARIABLE) or "~/.cache/vizion3d/models").expanduser()
+    except RuntimeError as error:
+        raise WeightsError(f"No home folder for the cache of weights: set {CACHE_VARIABLE} to a folder.") from error
+
+
+def cache_path(name_or_url: str) -> Path:
+    """Where the file of that registry name or address is or would be; nothing is fetched.
+
+    Raises:
+        WeightsError: It is neither.
+    """
+    return _remote(name_or_url).file
+
+
+def resolve(
+    name_or_path_or_url: str | os.PathLike[str], *, offline: bool | None = None, progress: Progress | None = None
+) -> Path:
+    """The weights file on this disk, fetched into the cache if it is not there yet.
+
+    A registry name goes before a file of that name in the working directory. A local file is the user's own and is
+    returned unchecked; a cached one is compared with its digest.
+
+    Args:
+        name_or_path_or_url: Registry name ("depth-anything-v2-small"), http(s) address, or path.
+        offline: Never use the network. None asks the environment variable `VIZION3D_OFFLINE` (1, true, yes, on).
+        progress: Called with (bytes so far, bytes in all or None); None shows a bar if standard error is a terminal.
+
+    Raises:
+        WeightsError: The name is unknown, the file cannot be had, or it is not what it should be.
+    """
+    local = _local_file(name_or_path_or_url)
+    if local is not None:
+        return local
+    remote = _remote(os.fspath(name_or_path_or_url))
+    if not remote.cached:
+        if offline or (offline is None and _offline_by_environment()):
+            raise _unavailable(remote, f"It is not in the cache and offline mode is on ({OFFLINE_VARIABLE}).")
+        try:
+            _fetch(remote, progress)
+        except WeightsError as error:
+            raise _unavailable(remote, str(error)) from error
+        except OSError as error:
+            reason = f"The cache folder cannot be used: {error}. Set {CACHE_VARIABLE} to a folder that can be written."
+            raise _unavailable(remote, reason) from error
+    integrity.check(remote.file, expected=remote.sha256)
+    return remote.file
+
+
+def verify(name_or_url: str) -> Path:
+    """Hash a cached file and compare, whatever its size and time stamp say.
+
+    Raises:
+        WeightsError: It is not in the cache, or its content has changed.
+    """
+    remote = _remote(name_or_url)
+    if not remote.cached:
+        raise WeightsError(f"{remote.label} is not in the cache ({remote.file}).")
+    integrity.check(remote.file, expected=remote.sha256, always_hash=True)
+    return remote.file
+
+
+def _local_file(source: str | os.PathLike[str]) -> Path | None:
+    """The source as an existing file, or None if it is a name or an address."""
+    if isinstance(source, str) and (registry.is_url(source) or any(source == r.name for r in registry.RECORDS)):
+        return None
+    path = Path(source).expanduser()
+    if path.is_file():
+        return path
+    if isinstance(source, str) and not path.suffix and path.name == source:
+        return None  # Looks like a misspelt name, and is told so.
+    kind = "is a folder, not a weights file" if path.is_dir() else "does not exist"
+    raise WeightsError(f"The weights file {os.fspath(source)!r} {kind}. Give a file, an http(s) address or a known name.")
+
+
+def _remote(name_or_url: str) -> _Remote:
+    if not registry.is_url(name_or_url):
+        record = registry.find(name_or_url)
+        return _Remote(record.name, record.url, cache_dir() / record.name / record.file_name, record)
+    url = urldefrag(name_or_url).url
+    known = registry.match(url)
+    if known and known.url == url.split("?")[0]:
+        return _remote(known.name)
+    folder = f"url-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
+    file_name = re.sub(r"[^\w.-]", "_", unquote(urlsplit(url).path.rpartition("/")[2]), flags=re.ASCII)
+    return _Remote(url, url, cache_dir() / folder / (file_name.lstrip(".") or "weights.pth"), known)
+
+
+def _offline_by_environment() -> bool:
+    return os.environ.get(OFFLINE_VARIABLE, "").strip().lower() in {"1", "true", "yes", "on"}
+
+
+def _fetch(remote: _Remote, progress: Progress | None) -> None:
+    remote.file.parent.mkdir(parents=True, exist_ok=True)
+    with exclusive(remote.file.with_name(remote.file.name + ".lock")):
+        if remote.cached:  # Another process brought it while we waited.
+            return
+        _announce(remote)
+        part = remote.file.with_name(remote.file.name + ".part")
+        with reporting(progress, remote.label) as report:
+            digest = download(remote.url, part, sha256=remote.sha256, progress=report)
+        # The digest goes first, so that no moment exists at which the file stands there without one.
+        integrity.write_seal(remote.file, digest, like=part)
+        part.replace(remote.file)
+
+
+def _announce(remote: _Remote) -> None:
+    record = remote.record
+    if record is None:
+        _LOG.warning("fetching %s: its licence is not known to vizion3d, please check it", remote.url)
+    elif record.commercial_use:
+        size = megabytes(record.approx_bytes)
+        _LOG.info("fetching %s (about %s, licence %s)", remote.label, size, record.licence)
+    else:
+        _LOG.warning(
+            "fetching %s (about %s): these weights are licensed %s, for NON-COMMERCIAL use only",
+            remote.label,
+            megabytes(record.approx_bytes),
+            record.licence,
+        )
+
+
+def _unavailable(remote: _Remote, reason: str) -> WeightsError:
+    return WeightsError(
+        f"The weights {remote.label} cannot be had. {reason}\n"
+        f"  fetch them with:    vizion3d weights get {remote.label}\n"
+        f"  or bring the file:  {remote.url}\n"
+        f"  to this place:      {remote.file}"
+    )
