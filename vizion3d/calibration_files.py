@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from vizion3d.camera import Calibration, PinholeCamera, StereoRig
@@ -28,7 +29,7 @@ def load_stereo_rig(paths: list[PathLike], image_size: tuple[int, int]) -> Stere
     if len(paths) != 1:
         raise CalibrationError(f"{len(paths)} calibration files given; one calib.txt, or a left and a right YAML, are needed")
     text = _read(paths[0])
-    if "cam0" in text:
+    if re.search(r"^\s*cam0\s*=", text, re.MULTILINE):
         return parse_middlebury(text, image_size)
     rows = _projection_rows(text)
     if len(rows) >= 2:

@@ -66,7 +66,7 @@ class Calibration:
             CalibrationError: the two have different shapes, so that one is not a resized version of the other.
         """
         announced = self.image_size
-        if image_size is None or 0 in announced:
+        if image_size is None or 0 in announced or 0 in image_size:
             return 1.0, 1.0
         sx, sy = image_size[0] / announced[0], image_size[1] / announced[1]
         if abs(sx / sy - 1) > _MAX_ASPECT_CHANGE:
@@ -76,6 +76,26 @@ class Calibration:
                 "crop with roi set in CameraInfo, or calibrate this mode"
             )
         return sx, sy
+
+    def for_image(self, image_size: tuple[int, int] | None = None) -> Calibration:
+        """The same camera in the pixels of the image at hand: binning, ROI and resizing worked into K and P.
+
+        Args:
+            image_size: (width, height) of the image, if it may differ from what the calibration announces.
+
+        Raises:
+            CalibrationError: see `image_scale`.
+        """
+        scale_x, scale_y = self.image_scale(image_size)
+        ax, ay = scale_x / self.effective_binning[0], scale_y / self.effective_binning[1]
+        x, y, _, _ = self.roi
+        width, height = image_size or self.image_size
+        K, P = self.K, self.P
+        if K:
+            K = (ax * K[0], ax * K[1], ax * (K[2] - x), K[3], ay * K[4], ay * (K[5] - y), *K[6:])
+        if P:
+            P = (ax * P[0], ax * P[1], ax * (P[2] - x), ax * P[3], P[4], ay * P[5], ay * (P[6] - y), ay * P[7], *P[8:])
+        return dataclasses.replace(self, width=width, height=height, K=K, P=P, binning=(1, 1), roi=(0, 0, 0, 0))
 
 
 @dataclass(frozen=True)
@@ -114,18 +134,10 @@ class PinholeCamera:
             calibration: as published with the image.
             image_size: (width, height) of the image at hand, if it may differ from what the calibration announces.
         """
-        binning_x, binning_y = calibration.effective_binning
-        sx, sy = calibration.image_scale(image_size)
-        width, height = image_size or calibration.image_size
-        P = calibration.P
-        return cls(
-            width,
-            height,
-            fx=P[0] / binning_x * sx,
-            fy=P[5] / binning_y * sy,
-            cx=(P[2] - calibration.roi[0]) / binning_x * sx,
-            cy=(P[6] - calibration.roi[1]) / binning_y * sy,
-        )
+        if len(calibration.P) != 12:
+            raise CalibrationError(f"P has {len(calibration.P)} numbers; 12 are needed")
+        own = calibration.for_image(image_size)
+        return cls(own.width, own.height, fx=own.P[0], fy=own.P[5], cx=own.P[2], cy=own.P[6])
 
     @property
     def K(self) -> np.ndarray:

@@ -14,6 +14,7 @@ from vizion3d.errors import InputError, MissingImageError
 
 if TYPE_CHECKING:
     import PIL.Image
+    import torch
 
 ImageInput = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, np.ndarray, "PIL.Image.Image"]
 
@@ -38,31 +39,60 @@ def load_rgb(image: ImageInput, name: str = "image") -> np.ndarray:
     if isinstance(image, np.ndarray):
         return _rgb_from_array(image, name)
     if isinstance(image, (str, os.PathLike)):
-        path = Path(image)
-        if not path.exists():
-            raise MissingImageError(f"{name}: there is no file {path}")
-        source: io.BytesIO | Path = path
+        source: io.BytesIO | Path = _existing_path(image, name)
     elif isinstance(image, (bytes, bytearray, memoryview)):
         source = io.BytesIO(image)
     elif isinstance(image, Image.Image):
-        return _rgb_from_pil(ImageOps.exif_transpose(image))
+        source = io.BytesIO()
     else:
         raise InputError(
             f"{name} is a {type(image).__name__}; a path, the bytes of a picture file, a numpy array or a PIL image is needed"
         )
     try:
+        if isinstance(image, Image.Image):
+            what = "the PIL image"
+            return _rgb_from_pil(ImageOps.exif_transpose(image), name)
+        what = str(source) if isinstance(source, Path) else f"{source.getbuffer().nbytes} bytes"
         with Image.open(source) as opened:
-            return _rgb_from_pil(ImageOps.exif_transpose(opened))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        what = source if isinstance(source, Path) else f"{source.getbuffer().nbytes} bytes"
+            return _rgb_from_pil(ImageOps.exif_transpose(opened), name)
+    except InputError:
+        raise
+    except Exception as error:  # a damaged file can make a decoder stumble in any way
         raise InputError(f"{name}: {what} cannot be decoded as a picture ({error})") from None
 
 
-def _rgb_from_pil(image: PIL.Image.Image) -> np.ndarray:
+def _existing_path(text: str | os.PathLike[str], name: str) -> Path:
+    path = Path(text)
+    try:
+        found = path.exists()
+    except (OSError, ValueError) as error:  # too long, or a null in it: hardly meant as a path
+        raise InputError(f"{name}: {str(path)[:60]!r} is no path ({error})") from None
+    if not found:
+        raise MissingImageError(f"{name}: there is no file {path}")
+    return path
+
+
+def check_rgb(image: object, name: str) -> None:
+    """Raise `InputError` unless this is a (H, W, 3) uint8 array with pixels."""
+    if not isinstance(image, np.ndarray):
+        raise InputError(f"{name} is a {type(image).__name__}; a (H, W, 3) uint8 RGB array is needed")
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+        raise InputError(f"{name} is {image.shape} {image.dtype}; (H, W, 3) uint8 RGB is needed")
+
+
+def rgb_tensor(image: np.ndarray, device: torch.device) -> torch.Tensor:
+    """(H, W, 3) uint8 array -> the same as a tensor on the device; the bytes cross the bus, not floats."""
+    import torch
+
+    pixels = np.ascontiguousarray(image)
+    return torch.from_numpy(pixels if pixels.flags.writeable else pixels.copy()).to(device)
+
+
+def _rgb_from_pil(image: PIL.Image.Image, name: str) -> np.ndarray:
     if image.mode.startswith("I"):
         # Pillow's own conversion saturates 16-bit grey to white.
-        return _rgb_from_array(np.asarray(image).astype(np.uint16), "image")
-    return np.array(image.convert("RGB"))
+        return _rgb_from_array(np.asarray(image).astype(np.uint16), name)
+    return _rgb_from_array(np.array(image.convert("RGB")), name)
 
 
 def _rgb_from_array(array: np.ndarray, name: str) -> np.ndarray:

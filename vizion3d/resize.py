@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 
 from vizion3d.errors import InputError
+
+_MAX_SCALE_FACTOR = 8
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,16 @@ class ResizePlan:
         """
         if scale_factor is None:
             scale_factor = min(1.0, (max_width or width) / width, (max_height or height) / height)
-        elif not (math.isfinite(scale_factor) and scale_factor > 0):
-            raise InputError(f"scale_factor is {scale_factor}; it must be a positive number (1 = full size)")
+        elif not 0 < scale_factor <= _MAX_SCALE_FACTOR:
+            raise InputError(
+                f"scale_factor is {scale_factor}; it must be a positive number (1 = full size), at most {_MAX_SCALE_FACTOR}"
+            )
         if scale_factor == 1:
             return cls(height, width, height, width)
         work_height, work_width = (multiple * round(side * scale_factor / multiple) for side in (height, width))
+        if scale_factor < 1:  # rounding up must not enlarge
+            work_height, work_width = min(work_height, height), min(work_width, width)
+            work_height, work_width = (side // multiple * multiple for side in (work_height, work_width))
         if not (work_height and work_width):
             raise InputError(
                 f"a {width}x{height} image scaled by {scale_factor:.4g} is smaller than {multiple} pixels; "

@@ -8,7 +8,7 @@ import logging
 import sys
 
 import vizion3d
-from vizion3d.cli import stereo
+from vizion3d.cli import doctor, mono, stereo, weights
 from vizion3d.errors import Vizion3dError
 
 
@@ -21,13 +21,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="vizion3d", description="Camera images to depth, disparity and point clouds.")
     parser.add_argument("--version", action="version", version=f"vizion3d {vizion3d.__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (stereo,):
+    for module in (mono, stereo, weights, doctor):
         module.add_parser(subparsers)
     options = parser.parse_args(arguments)
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     try:
         return options.run(options)
-    except Vizion3dError as error:
+    except (Vizion3dError, OSError) as error:
         print(f"vizion3d: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -20,7 +20,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="FILE",
         help="calibration: Middlebury or KITTI calib.txt, or the YAML files of the left and the right camera",
     )
-    parser.add_argument("--model", default="sgbm", help="stereo matcher (default: %(default)s)")
+    parser.add_argument(
+        "--model", default="sgbm", help="sgbm, or S2M2 weights: s2m2-s to s2m2-xl, a path or an address (default: %(default)s)"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, mps, cuda or cuda:N (default: %(default)s)")
     parser.add_argument("--z-far", type=float, default=50.0, help="farthest depth in metres (default: %(default)s)")
     parser.add_argument("--scale", type=float, help="size to match at, as a part of the image size (default: automatic)")
     parser.add_argument("--out", type=Path, default=Path("."), help="folder for the results (default: this one)")
@@ -39,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
 
     left, right = load_rgb(options.left, "LEFT"), load_rgb(options.right, "RIGHT")
     rig = load_stereo_rig(options.calib, image_size=(left.shape[1], left.shape[0]))
-    estimator = StereoDepthEstimator(options.model)
+    estimator = StereoDepthEstimator(options.model, options.device)
     limits = ValidityLimits(z_far=options.z_far)
     start = time.perf_counter()
     prediction = estimator.estimate(left, right, rig, scale_factor=options.scale)

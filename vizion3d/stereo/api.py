@@ -5,20 +5,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vizion3d import weights
 from vizion3d.camera import PinholeCamera, StereoRig
 from vizion3d.errors import InputError
 from vizion3d.images import ImageInput, load_rgb
-from vizion3d.pointcloud import PointCloud, depth_image_to_open3d
-from vizion3d.stereo.estimator import StereoDepthEstimator, StereoPrediction, ValidityLimits
-
-if TYPE_CHECKING:
-    import open3d
+from vizion3d.results import DepthResult
+from vizion3d.stereo.estimator import DEFAULT_MODEL, StereoDepthEstimator, StereoPrediction, ValidityLimits
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class StereoDepthAdvancedConfig:
                 continue
             try:
                 number = float(value)
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 raise InputError(f"{name} is {value!r}; it must be a number") from None
             if not math.isfinite(number):
                 raise InputError(f"{name} is {number}; it must be finite")
@@ -86,7 +84,7 @@ class StereoDepthCommand:
 
     Attributes:
         left_image, right_image: rectified, of one size: a path, the bytes of a picture file, an RGB array or a PIL image.
-        model_backend: "sgbm".
+        model_backend: S2M2 weights (a registry name such as "s2m2-s", a path or an address), or "sgbm", which needs none.
         return_depth_image: offer `StereoDepthResult.depth_image`.
         return_raw_depth: offer `StereoDepthResult.raw_depth`.
         return_point_cloud: offer `StereoDepthResult.point_cloud`.
@@ -95,7 +93,7 @@ class StereoDepthCommand:
 
     left_image: ImageInput
     right_image: ImageInput
-    model_backend: str = "sgbm"
+    model_backend: str | os.PathLike[str] = DEFAULT_MODEL
     return_depth_image: bool = True
     return_raw_depth: bool = True
     return_point_cloud: bool = False
@@ -103,47 +101,28 @@ class StereoDepthCommand:
 
 
 @dataclass(frozen=True)
-class StereoDepthResult:
-    """Depth, disparity and certainty of each pixel of the left image.
+class StereoDepthResult(DepthResult):
+    """Depth, disparity and certainty of each pixel of the left image; arrays are (H, W).
 
-    Arrays are (H, W) numpy. Lists of lists and Open3D objects are made when they are first read.
+    `depth` is in metres, 0 where invalid; z_far and the thresholds do not act on it. `cloud` is organised, NaN where
+    not valid.
 
     Attributes:
         disparity: float32 pixels of the input images, as the matcher gave it (NaN, infinite or negative possible).
-        depth: float32 metres, 0 where invalid. z_far and the thresholds do not act on it.
         confidence: float32, 0..1.
         occlusion: float32 visibility, 0..1, high = seen by both cameras.
         valid: bool, the pixels of the point cloud: z_far and the thresholds applied.
-        backend_used: the matcher that was used.
-        cloud: organised `PointCloud` in OpenGL camera space, NaN where not valid; None unless it was asked for.
     """
 
     disparity: np.ndarray
-    depth: np.ndarray
     confidence: np.ndarray
     occlusion: np.ndarray
     valid: np.ndarray
-    backend_used: str
-    cloud: PointCloud | None
-    command: StereoDepthCommand = field(repr=False)
-
-    point_cloud_scale = 1.0
-    """Metres a unit of the point cloud; always 1."""
-
-    @cached_property
-    def depth_map(self) -> list[list[float]]:
-        """`depth` as H lists of W floats."""
-        return self.depth.tolist()
 
     @cached_property
     def disparity_map(self) -> list[list[float]]:
         """`disparity` as H lists of W floats."""
         return self.disparity.tolist()
-
-    @property
-    def raw_depth(self) -> np.ndarray | None:
-        """A copy of `depth`; None if it was not asked for."""
-        return self.depth.copy() if self.command.return_raw_depth else None
 
     @property
     def min_depth(self) -> float:
@@ -159,23 +138,11 @@ class StereoDepthResult:
     @cached_property
     def depth_image_array(self) -> np.ndarray:
         """uint16 picture of the depth: 65535 closest, 0 farthest and invalid."""
-        depth = self.depth.astype(np.float64)
-        valid = depth > 0
         near, far = self.min_depth, self.max_depth
         if far <= near:
-            return np.zeros(depth.shape, np.uint16)
-        closeness = np.where(valid, 1 - (depth - near) / (far - near), 0).clip(0, 1)
-        return (65535 * closeness).astype(np.uint16)
-
-    @cached_property
-    def depth_image(self) -> open3d.geometry.Image | None:
-        """`depth_image_array` as an Open3D image; None if it was not asked for."""
-        return depth_image_to_open3d(self.depth_image_array) if self.command.return_depth_image else None
-
-    @cached_property
-    def point_cloud(self) -> open3d.geometry.PointCloud | None:
-        """`cloud` as an Open3D point cloud of its valid points; None if it was not asked for."""
-        return self.cloud.to_open3d() if self.cloud else None
+            return np.zeros(self.depth.shape, np.uint16)
+        closeness = 1 - (self.depth.astype(np.float64) - near) / (far - near)
+        return (65535 * np.where(self.depth > 0, closeness, 0).clip(0, 1)).astype(np.uint16)
 
 
 class StereoDepth:
@@ -200,6 +167,8 @@ class StereoDepth:
         config = command.advanced_config
         if not isinstance(config, StereoDepthAdvancedConfig):
             raise InputError(f"advanced_config is {config!r}; a StereoDepthAdvancedConfig is needed")
+        if not isinstance(command.model_backend, (str, os.PathLike)):
+            raise InputError(f"model_backend is {command.model_backend!r}; a name, a path or an address is needed")
         left = load_rgb(command.left_image, "left_image")
         right = load_rgb(command.right_image, "right_image")
         estimator = _open_estimator(command.model_backend)
@@ -207,9 +176,13 @@ class StereoDepth:
         return _result(prediction, estimator, left, command)
 
 
+def _open_estimator(model: str | os.PathLike[str]) -> StereoDepthEstimator:
+    """Estimators stay loaded between runs; a weights file that was replaced is loaded anew."""
+    return _load_estimator(os.fspath(model), None if model == "sgbm" else weights.resolve(model).stat().st_mtime_ns)
+
+
 @lru_cache(maxsize=2)
-def _open_estimator(model: str) -> StereoDepthEstimator:
-    """Estimators stay loaded between runs."""
+def _load_estimator(model: str, _mtime_ns: int | None) -> StereoDepthEstimator:
     return StereoDepthEstimator(model)
 
 

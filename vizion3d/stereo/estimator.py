@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,12 +12,16 @@ import numpy as np
 import torch
 
 from vizion3d import geometry
-from vizion3d.camera import StereoRig
+from vizion3d.camera import PinholeCamera, StereoRig
 from vizion3d.errors import InputError
+from vizion3d.images import check_rgb, rgb_tensor
 from vizion3d.pointcloud import PointCloud
 from vizion3d.resize import ResizePlan
 from vizion3d.stereo.matcher import StereoMatcher
+from vizion3d.stereo.s2m2_matcher import S2M2Matcher
 from vizion3d.stereo.sgbm import SgbmMatcher
+
+DEFAULT_MODEL = "s2m2-s"
 
 
 @dataclass(frozen=True)
@@ -26,11 +32,21 @@ class ValidityLimits:
         z_far: depth in metres from which on a pixel is not trusted.
         conf_threshold: smallest confidence, 0..1.
         occ_threshold: smallest visibility, 0..1 (high = seen by both cameras).
+
+    Raises:
+        InputError: a number is outside its range.
     """
 
     z_far: float = 50.0
     conf_threshold: float = 0.1
     occ_threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.z_far) and self.z_far > 0):
+            raise InputError(f"z_far is {self.z_far}; it must be positive and finite, in metres")
+        for name in ("conf_threshold", "occ_threshold"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} is {getattr(self, name)}; it must be from 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -42,7 +58,7 @@ class StereoPrediction:
         confidence: 0..1, how sure the disparity is.
         occlusion: visibility 0..1 despite its customary name: near 1 = seen by both cameras.
         rig: the rig that the images belong to.
-        max_disparity_px: largest disparity that was searched.
+        max_disparity_px: largest disparity that was searched; None if there was no limit but the image.
         disparity_step_px: smallest increment of the disparity.
     """
 
@@ -50,7 +66,7 @@ class StereoPrediction:
     confidence: torch.Tensor
     occlusion: torch.Tensor
     rig: StereoRig
-    max_disparity_px: float
+    max_disparity_px: float | None
     disparity_step_px: float
 
     @cached_property
@@ -73,15 +89,20 @@ class StereoDepthEstimator:
     """Rectified pairs to depth with one matcher, loaded once.
 
     Args:
-        model: "sgbm".
+        model: "sgbm" (no weights, on the CPU); S2M2 weights: a registry name ("s2m2-s"), a path or an address; or a matcher
+            of your own, which brings its device.
         device: "auto", "cpu", "mps", "cuda" or "cuda:N".
+        precision: of a network: "auto" (float16 on CUDA, else float32), "float32" or "float16".
 
     Raises:
-        InputError: there is no such model or device.
+        InputError: there is no such device or precision.
+        WeightsError: there are no such weights, or they cannot be had or loaded.
     """
 
-    def __init__(self, model: str = "sgbm", device: str = "auto") -> None:
-        self.matcher = _open_matcher(model, device)
+    def __init__(
+        self, model: str | os.PathLike[str] | StereoMatcher = DEFAULT_MODEL, device: str = "auto", *, precision: str = "auto"
+    ) -> None:
+        self.matcher = _open_matcher(model, device, precision) if isinstance(model, (str, os.PathLike)) else model
 
     @torch.inference_mode()
     def estimate(
@@ -112,34 +133,39 @@ class StereoDepthEstimator:
                 f"the images are {width}x{height} and would be matched at {plan.work_width}x{plan.work_height}; "
                 f"{self.matcher.name} needs at least {self.matcher.min_side} pixels in both directions"
             )
-        matches = self.matcher.match(*(plan.apply(self._to_device(image)) for image in (left, right)))
+        pair = (rgb_tensor(image, self.matcher.device).permute(2, 0, 1)[None].float() for image in (left, right))
+        matches = self.matcher.match(*(plan.apply(image) for image in pair))
         return StereoPrediction(
             disparity_px=plan.undo_disparity(matches.disparity)[0, 0],
             confidence=plan.undo(matches.confidence)[0, 0],
             occlusion=plan.undo(matches.visibility)[0, 0],
             rig=rig,
-            max_disparity_px=matches.max_disparity / plan.sx,
+            max_disparity_px=None if matches.max_disparity is None else matches.max_disparity / plan.sx,
             disparity_step_px=matches.step / plan.sx,
         )
 
-    def _to_device(self, image: np.ndarray) -> torch.Tensor:
-        """(H, W, 3) uint8 -> (1, 3, H, W) float32 on the device; the bytes cross the bus, not the floats."""
-        tensor = torch.from_numpy(np.ascontiguousarray(image)).to(self.matcher.device)
-        return tensor.permute(2, 0, 1)[None].float()
+    def warm_up(self) -> None:
+        """Match an empty pair, so that the first real one does not pay for what is done only once.
+
+        On a GPU the pair is as large as usual, because kernels are chosen by size; elsewhere a small one does.
+        """
+        width, height = (64, 64) if self.matcher.device.type == "cpu" else (640, 480)
+        rig = StereoRig(PinholeCamera(width, height, width, width, width / 2, height / 2), 0.1)
+        image = np.zeros((height, width, 3), np.uint8)
+        self.estimate(image, image, rig)
 
 
-def _open_matcher(model: str, device: str) -> StereoMatcher:
+def _open_matcher(model: str | os.PathLike[str], device: str, precision: str) -> StereoMatcher:
     if model == "sgbm":
         if device not in ("auto", "cpu"):
             raise InputError(f'sgbm runs on the CPU; device is "{device}", use "auto" or "cpu"')
         return SgbmMatcher()
-    raise InputError(f'there is no stereo model "{model}"; known: sgbm')
+    return S2M2Matcher.load(model, device, precision)
 
 
 def _common_size(left: np.ndarray, right: np.ndarray, rig: StereoRig) -> tuple[int, int]:
-    for name, image in (("left", left), ("right", right)):
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-            raise InputError(f"the {name} image is {image.shape} {image.dtype}; (H, W, 3) uint8 RGB is needed")
+    check_rgb(left, "the left image")
+    check_rgb(right, "the right image")
     height, width = left.shape[:2]
     if left.shape != right.shape:
         raise InputError(

@@ -17,8 +17,8 @@ class Matches(NamedTuple):
     """(1, 1, h, w) float32 in 0..1, how sure the disparity is."""
     visibility: torch.Tensor
     """(1, 1, h, w) float32 in 0..1, near 1 where the point is seen in the right image as well, near 0 where it is hidden."""
-    max_disparity: float
-    """Largest disparity that was searched, in pixels of the matched images."""
+    max_disparity: float | None
+    """Largest disparity that was searched, in pixels of the matched images; None if there is no limit but the image."""
     step: float
     """Smallest increment of the disparity."""
 

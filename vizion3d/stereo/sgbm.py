@@ -24,7 +24,7 @@ class SgbmMatcher:
 
     Both images get a border on the side where matches run out of the picture, so that the first columns, which plain
     StereoSGBM leaves empty, are answered too. Confidence compares the left disparity with one computed from the right
-    image: 1 where they agree, 0 from 2 px on. Visibility is 0 where the right image shows something nearer instead.
+    image: 1 where they agree, 0 from 2 px on. Visibility is 0 from there on: the right image shows another thing.
 
     Args:
         max_disparity: largest disparity searched, in pixels; None is a sixth of the image width.
@@ -53,7 +53,7 @@ class SgbmMatcher:
         excess = np.take_along_axis(right_disparity, seen_at, axis=1) - disparity
         with np.errstate(invalid="ignore"):
             confidence = np.nan_to_num(1 - np.abs(excess) / _LEFT_RIGHT_TOLERANCE_PX, nan=0.0).clip(0, 1)
-            visibility = excess < _LEFT_RIGHT_TOLERANCE_PX
+            visibility = np.abs(excess) < _LEFT_RIGHT_TOLERANCE_PX
         return Matches(
             _tensor(disparity),
             _tensor(confidence),

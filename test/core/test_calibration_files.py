@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+
+from vizion3d.calibration_files import load_camera_yaml, load_stereo_rig, parse_middlebury
+from vizion3d.camera import PinholeCamera, StereoRig
+from vizion3d.errors import CalibrationError
+
+MIDDLEBURY = """\
+cam0=[1500 0 199; 0 1500 187; 0 0 1]
+cam1=[1500 0 251; 0 1500 187; 0 0 1]
+doffs=52
+baseline=80
+width=450
+height=375
+"""
+TEDDY = StereoRig(PinholeCamera(450, 375, 1500, 1500, 199, 187), baseline_m=0.08, doffs_px=52)
+
+YAML = """\
+image_width: 640
+image_height: 480
+camera_name: {name}
+camera_matrix: {{rows: 3, cols: 3, data: [501, 0, 321, 0, 502, 239, 0, 0, 1]}}
+distortion_model: plumb_bob
+distortion_coefficients: {{rows: 1, cols: 5, data: [0.1, -0.2, 0.001, 0.002, 0]}}
+rectification_matrix: {{rows: 3, cols: 3, data: [1, 0, 0, 0, 1, 0, 0, 0, 1]}}
+projection_matrix: {{rows: 3, cols: 4, data: [500, 0, 320, {tx}, 0, 500, 240, 0, 0, 0, 1, 0]}}
+"""
+KITTI_ROW = "718.856 0 607.1928 {tx} 0 718.856 185.2157 0 0 0 1 0"
+
+
+@pytest.fixture
+def yaml_pair(tmp_path):
+    paths = tmp_path / "left.yaml", tmp_path / "right.yaml"
+    for path, tx in zip(paths, (0, -60), strict=True):
+        path.write_text(YAML.format(name=path.stem, tx=tx))
+    return list(paths)
+
+
+def test_camera_yaml_is_read_as_written(yaml_pair):
+    camera = load_camera_yaml(yaml_pair[1])
+    assert (camera.width, camera.height) == (640, 480)
+    assert camera.K == (501, 0, 321, 0, 502, 239, 0, 0, 1)
+    assert camera.D == (0.1, -0.2, 0.001, 0.002, 0)
+    assert camera.R == (1, 0, 0, 0, 1, 0, 0, 0, 1)
+    assert camera.P == (500, 0, 320, -60, 0, 500, 240, 0, 0, 0, 1, 0)
+    assert camera.distortion_model == "plumb_bob"
+
+
+def test_yaml_pair_left_first(yaml_pair):
+    rig = load_stereo_rig(yaml_pair, (640, 480))
+    assert rig == StereoRig(PinholeCamera(640, 480, 500, 500, 320, 240), 0.12)
+    assert load_stereo_rig([str(path) for path in yaml_pair], (640, 480)) == rig
+    with pytest.raises(CalibrationError, match="Left and right are swapped"):
+        load_stereo_rig(yaml_pair[::-1], (640, 480))
+
+
+def test_yaml_pair_of_a_resized_image(yaml_pair):
+    assert load_stereo_rig(yaml_pair, (320, 240)) == load_stereo_rig(yaml_pair, (640, 480)).scaled(0.5, 0.5)
+    with pytest.raises(CalibrationError, match="the image is 640x360 but its calibration is for 640x480"):
+        load_stereo_rig(yaml_pair, (640, 360))
+
+
+def test_middlebury_is_read_as_written(tmp_path):
+    (tmp_path / "calib.txt").write_text(MIDDLEBURY)
+    assert load_stereo_rig([tmp_path / "calib.txt"], (450, 375)) == TEDDY
+    assert parse_middlebury(MIDDLEBURY.replace("=", " = ").replace("\n", "\r\n"), (450, 375)) == TEDDY
+
+
+def test_middlebury_of_a_resized_image_has_scaled_offsets():
+    assert parse_middlebury(MIDDLEBURY, (900, 750)) == TEDDY.scaled(2, 2)
+
+
+def test_middlebury_without_its_optional_lines():
+    text = "\n".join([*MIDDLEBURY.splitlines()[:2], "baseline=80"])
+    assert parse_middlebury(text, (450, 375)) == StereoRig(TEDDY.left, 0.08, doffs_px=0)
+
+
+@pytest.mark.parametrize("label", ["", "P{}: "])
+def test_kitti_with_and_without_labels(tmp_path, label):
+    rows = [label.format(i) + KITTI_ROW.format(tx=tx) for i, tx in enumerate((0, -386.1448, 45.1, -337.3))]
+    (tmp_path / "calib.txt").write_text("\n".join(rows) + "\nTr: 1 2 3\n")
+    rig = load_stereo_rig([tmp_path / "calib.txt"], (1241, 376))
+    assert rig.left == PinholeCamera(1241, 376, 718.856, 718.856, 607.1928, 185.2157)
+    assert rig.baseline_m == pytest.approx(0.53717, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (MIDDLEBURY.replace("baseline", "base"), "not a Middlebury calib.txt: 'baseline' is missing or not a number"),
+        (MIDDLEBURY.replace("baseline=80", "baseline=wide"), "not a Middlebury calib.txt: .*wide"),
+        (MIDDLEBURY.replace("cam0=[1500 0 199; 0 1500 187; 0 0 1]", "cam0=[]"), "not a Middlebury calib.txt"),
+        (MIDDLEBURY.replace("baseline=80", "baseline=-80"), "Left and right are swapped"),
+        (MIDDLEBURY.replace("baseline=80", "baseline=0"), "the baseline is 0"),
+        (MIDDLEBURY.replace("[1500", "[nan"), "fx is nan"),
+        (MIDDLEBURY.replace("height=375", "height=450"), "the image is 450x375 but its calibration is for 450x450"),
+    ],
+)
+def test_wrong_middlebury_files_are_refused(text, message):
+    with pytest.raises(CalibrationError, match=message):
+        parse_middlebury(text, (450, 375))
+
+
+def test_missing_and_unknown_files_are_refused(tmp_path, yaml_pair):
+    with pytest.raises(CalibrationError, match=r"cannot read the calibration file .*nowhere.txt"):
+        load_stereo_rig([tmp_path / "nowhere.txt"], (640, 480))
+    (tmp_path / "notes.txt").write_text("the camera is fine\n1 2 3\n")
+    with pytest.raises(CalibrationError, match=r"notes.txt is no known stereo calibration. Known: Middlebury .*KITTI .*YAML"):
+        load_stereo_rig([tmp_path / "notes.txt"], (640, 480))
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n\xff\xfe")
+    with pytest.raises(CalibrationError, match=r"cannot read the calibration file .*picture.png"):
+        load_stereo_rig([tmp_path / "picture.png"], (640, 480))
+    for paths in (yaml_pair * 2, yaml_pair[:0]):
+        with pytest.raises(CalibrationError, match=f"{len(paths)} calibration files given"):
+            load_stereo_rig(paths, (640, 480))
+
+
+@pytest.mark.parametrize("name", ["camera", "cam0"])
+def test_one_yaml_alone_asks_for_the_other(tmp_path, name):
+    (tmp_path / "one.yaml").write_text(YAML.format(name=name, tx=0))
+    with pytest.raises(CalibrationError, match=r"one.yaml describes one camera; give the YAML of the right camera as well"):
+        load_stereo_rig([tmp_path / "one.yaml"], (640, 480))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("projection_matrix", "projection", "KeyError 'projection_matrix'.*It needs image_width"),
+        ("image_width: 640", "image_width: wide", "ValueError .*wide"),
+        ("[1, 0, 0, 0, 1, 0, 0, 0, 1]", "one", "ValueError"),
+        ("[1, 0, 0, 0, 1, 0, 0, 0, 1]", "~", "TypeError"),
+        ("image_width: 640", "image_width: [640", "ParserError"),
+        (", 0, 0, 0, 1, 0]", "]", "P has 7 numbers; 12 are needed"),
+    ],
+)
+def test_wrong_yaml_files_are_refused(yaml_pair, old, new, message):
+    text = yaml_pair[1].read_text()
+    assert old in text
+    yaml_pair[1].write_text(text.replace(old, new))
+    with pytest.raises(CalibrationError, match=message):
+        load_stereo_rig(yaml_pair, (640, 480))
+
+
+@pytest.mark.parametrize("text", ["", "just words", "- 1\n- 2\n"])
+def test_yaml_that_is_no_camera_is_refused(tmp_path, text):
+    (tmp_path / "camera.yaml").write_text(text)
+    with pytest.raises(CalibrationError, match=r"camera.yaml is not a camera_calibration YAML file"):
+        load_camera_yaml(tmp_path / "camera.yaml")
+
+
+@pytest.mark.parametrize(
+    ("pair", "size", "focal_px", "baseline_m"),
+    [("oak", (1280, 720), 833.04045, 0.29107), ("euroc", (752, 480), 436.244, 0.1101)],
+)
+def test_real_yaml_pairs(data, pair, size, focal_px, baseline_m):
+    rig = load_stereo_rig([data / f"camera_info/{pair}_{side}.yaml" for side in ("left", "right")], size)
+    assert rig.left.fx == pytest.approx(focal_px, abs=1e-3)
+    assert rig.left.fx == rig.left.fy
+    assert rig.baseline_m == pytest.approx(baseline_m, abs=1e-4)
+    assert rig.doffs_px == pytest.approx(0, abs=1e-6)
+    assert (rig.left.width, rig.left.height) == size
+
+
+def test_real_mono_yaml(data):
+    calibration = load_camera_yaml(data / "camera_info/oak_rgb.yaml")
+    camera = PinholeCamera.from_calibration(calibration)
+    assert (camera.fx, camera.fy) == (calibration.P[0], calibration.P[5])
+    assert camera.fx != camera.fy
+    assert calibration.K[0] != calibration.P[0]
+
+
+def test_real_middlebury_and_kitti(data):
+    assert load_stereo_rig([data / "stereo/teddy/calib.txt"], (450, 375)) == TEDDY
+    kitti = load_stereo_rig([data / "stereo/kitti_odometry/calib.txt"], (1241, 376))
+    assert kitti.left == PinholeCamera(1241, 376, 718.856, 718.856, 607.1928, 185.2157)
+    assert kitti.baseline_m == pytest.approx(0.53717, abs=1e-5)
+    assert kitti.doffs_px == 0

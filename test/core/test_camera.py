@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vizion3d.camera import Calibration, PinholeCamera, StereoRig
+from vizion3d.errors import CalibrationError, Vizion3dError
+
+LEFT = Calibration(640, 480, K=(), D=(), R=(), P=(500, 0, 320, 0, 0, 510, 240, 0, 0, 0, 1, 0))
+RIGHT = dataclasses.replace(LEFT, P=(500, 0, 320, -60, 0, 510, 240, 0, 0, 0, 1, 0))
+
+
+def with_P(calibration: Calibration, **numbers: float) -> Calibration:
+    """The calibration with some of P replaced: `with_P(LEFT, _3=-60)` sets P[3]."""
+    P = list(calibration.P)
+    for name, value in numbers.items():
+        P[int(name[1:])] = value
+    return dataclasses.replace(calibration, P=tuple(P))
+
+
+@st.composite
+def published_pairs(draw):
+    """A left and a right calibration with binning and ROI, and the size of an image resized from what they announce."""
+    f, aspect = draw(st.floats(100, 3000)), draw(st.floats(0.9, 1.1))
+    cx, cy = draw(st.floats(-50, 1500)), draw(st.floats(-50, 1200))
+    baseline_m, doffs_px = draw(st.floats(0.01, 2)), draw(st.floats(-80, 80))
+    tx_left_m = draw(st.floats(-1, 1))  # the left camera need not be the origin of the rectified frame
+    binning = draw(st.tuples(st.integers(0, 4), st.integers(0, 4)))
+    bx, by = (max(1, b) for b in binning)
+    size = bx * draw(st.integers(40, 300)), by * draw(st.integers(40, 300))
+    left_x, right_x, y = (draw(st.integers(0, 200)) for _ in range(3))
+    enlarged = draw(st.integers(1, 3))
+
+    def calibration(center_x: float, tx_m: float, roi_x: int) -> Calibration:
+        P = (f, 0, center_x, f * tx_m, 0, f * aspect, cy, 0, 0, 0, 1, 0)
+        return Calibration(2000, 1600, (), (), (), P, binning=binning, roi=(roi_x, y, *size))
+
+    left = calibration(cx, tx_left_m, left_x)
+    right = calibration(cx + doffs_px, tx_left_m - baseline_m, right_x)
+    return left, right, (enlarged * size[0] // bx, enlarged * size[1] // by)
+
+
+def pixel_at(calibration: Calibration, point_m: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
+    """Where a point of the rectified frame falls in the image at hand, by the definition of CameraInfo."""
+    u, v, w = np.reshape(calibration.P, (3, 4)) @ [*point_m, 1]
+    in_roi = np.array([u / w, v / w]) - calibration.roi[:2]
+    return in_roi / calibration.roi[2:] * image_size
+
+
+@settings(max_examples=100, deadline=None)
+@given(published_pairs(), st.floats(-2, 2), st.floats(-2, 2), st.floats(0.5, 20))
+def test_a_rig_measures_what_both_projections_say(pair, x, y, z):
+    left, right, size = pair
+    rig = StereoRig.from_calibrations(left, right, size)
+    point_m = np.array([x, y, z])
+    (u_left, v_left), (u_right, v_right) = (pixel_at(c, point_m, size) for c in (left, right))
+    assert v_left == pytest.approx(v_right)
+    assert rig.left.fx * rig.baseline_m / (u_left - u_right + rig.doffs_px) == pytest.approx(z, rel=1e-6)
+    # Coordinates relative to the left optical centre.
+    x_left = x + left.P[3] / left.P[0]
+    assert rig.left.fx * x_left / z + rig.left.cx == pytest.approx(u_left, rel=1e-9, abs=1e-6)
+    assert rig.left.fy * y / z + rig.left.cy == pytest.approx(v_left, rel=1e-9, abs=1e-6)
+    assert rig.right.fx * (x_left - rig.baseline_m) / z + rig.right.cx == pytest.approx(u_right, rel=1e-9, abs=1e-6)
+    assert (rig.left.width, rig.left.height) == (rig.right.width, rig.right.height) == size
+
+
+def test_rig_from_plain_calibrations():
+    rig = StereoRig.from_calibrations(LEFT, with_P(RIGHT, _2=327))
+    assert rig == StereoRig(PinholeCamera(640, 480, 500, 510, 320, 240), baseline_m=0.12, doffs_px=7)
+    np.testing.assert_array_equal(rig.left.K, [[500, 0, 320], [0, 510, 240], [0, 0, 1]])
+
+
+def test_left_camera_off_the_origin():
+    rig = StereoRig.from_calibrations(with_P(LEFT, _3=25), with_P(RIGHT, _3=-35))
+    assert rig.baseline_m == pytest.approx(0.12)
+
+
+def test_binning_0_is_binning_1():
+    zero, one = (
+        StereoRig.from_calibrations(*(dataclasses.replace(c, binning=binning) for c in (LEFT, RIGHT)))
+        for binning in ((0, 0), (1, 1))
+    )
+    assert zero == one
+    assert dataclasses.replace(LEFT, binning=(0, 2)).effective_binning == (1, 2)
+
+
+def test_an_empty_roi_is_the_whole_image():
+    whole = dataclasses.replace(LEFT, roi=(0, 0, 640, 480))
+    assert PinholeCamera.from_calibration(LEFT) == PinholeCamera.from_calibration(whole)
+
+
+def test_binning_and_roi_together():
+    camera = PinholeCamera.from_calibration(dataclasses.replace(LEFT, binning=(2, 4), roi=(100, 40, 320, 240)))
+    assert camera == PinholeCamera(160, 60, fx=250, fy=127.5, cx=110, cy=50)
+
+
+@settings(max_examples=40, deadline=None)
+@given(published_pairs())
+def test_a_calibration_for_its_image_has_nothing_left_to_work_in(pair):
+    left, _, size = pair
+    left = dataclasses.replace(left, K=(400, 0, 300, 0, 410, 200, 0, 0, 1), D=(0.1, 0.2), R=(1, 0, 0, 0, 1, 0, 0, 0, 1))
+    own = left.for_image(size)
+    assert own.image_size == (own.width, own.height) == size
+    assert (own.D, own.R, own.distortion_model) == (left.D, left.R, left.distortion_model)
+    assert own.for_image(size) == own.for_image() == own
+    point_m = np.array([0.4, -0.3, 2])
+    np.testing.assert_allclose(
+        pixel_at(dataclasses.replace(own, roi=(0, 0, *size)), point_m, size), pixel_at(left, point_m, size)
+    )
+    raw = np.reshape(left.K, (3, 3)) @ point_m / 2
+    np.testing.assert_allclose(
+        (np.reshape(own.K, (3, 3)) @ point_m / 2)[:2], (raw[:2] - left.roi[:2]) / left.roi[2:] * size, atol=1e-9
+    )
+
+
+@pytest.mark.parametrize("size", [(320, 240), (1280, 960), (641, 480)])
+def test_depth_does_not_change_with_the_size_of_the_image(size):
+    full, resized = (StereoRig.from_calibrations(LEFT, with_P(RIGHT, _2=327), s) for s in (None, size))
+    sx = size[0] / 640
+    assert resized.baseline_m == full.baseline_m
+    for disparity_px in (1.0, 40.0):
+        assert resized.left.fx / (disparity_px * sx + resized.doffs_px) == pytest.approx(
+            full.left.fx / (disparity_px + full.doffs_px)
+        )
+    assert (resized.left.width, resized.left.height) == size
+
+
+def test_calibrations_of_unknown_size_take_that_of_the_image():
+    left, right = (dataclasses.replace(c, width=0, height=0) for c in (LEFT, RIGHT))
+    assert StereoRig.from_calibrations(left, right, (320, 240)).left == PinholeCamera(320, 240, 500, 510, 320, 240)
+    with pytest.raises(CalibrationError, match="left camera: the image size is 0x0; both must be positive"):
+        StereoRig.from_calibrations(left, right)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.floats(0.2, 3), st.integers(-100, 300), st.integers(-100, 300))
+def test_scaling_and_cropping_move_pixels_not_points(s, x, y):
+    rig = StereoRig(PinholeCamera(640, 480, 500, 510, 320, 240), 0.12, doffs_px=7)
+    point_m = np.array([0.3, -0.2, 2.5])
+
+    def see(camera: PinholeCamera) -> np.ndarray:
+        u, v, w = camera.K @ point_m
+        return np.array([u / w, v / w])
+
+    for side in ("left", "right"):
+        seen = see(getattr(rig, side))
+        np.testing.assert_allclose(see(getattr(rig.scaled(s, 2 * s), side)), seen * (s, 2 * s))
+        np.testing.assert_allclose(see(getattr(rig.cropped(x, y, 100, 50), side)), seen - (x, y))
+    assert (rig.scaled(s, 1).left.width, rig.cropped(x, y, 100, 50).left.height) == (round(640 * s), 50)
+    assert rig.scaled(s, s).baseline_m == rig.cropped(x, y, 100, 50).baseline_m == 0.12
+
+
+ZEROED = dataclasses.replace(LEFT, P=(0.0,) * 12)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "message"),
+    [
+        (ZEROED, ZEROED, "P of the left camera is all zeros: not calibrated. Calibrate the pair"),
+        (LEFT, ZEROED, "P of the right camera is all zeros: not calibrated"),
+        (dataclasses.replace(LEFT, P=()), RIGHT, "P of the left camera .* not calibrated"),
+        (RIGHT, LEFT, r"the baseline is -0\.12 m; it must be positive. Left and right are swapped"),
+        (LEFT, LEFT, r"the baseline is 0: P\[3\] of the right camera must be -fx \* baseline"),
+        (LEFT, with_P(RIGHT, _0=510), "fx differs: left 500, right 510. A rectified pair has one focal length"),
+        (LEFT, with_P(RIGHT, _5=500), "fy differs: left 510, right 500"),
+        (LEFT, with_P(RIGHT, _6=243), "the rows are not aligned: cy left 240, right 243"),
+        (LEFT, with_P(RIGHT, _7=-60), r"the rows are not aligned.*P\[7\] left 0, right -60"),
+        (with_P(LEFT, _2=math.nan), RIGHT, "left camera: P is .*nan.*; all numbers must be finite"),
+        (LEFT, with_P(RIGHT, _3=-math.inf), "right camera: P is .*-inf.*; all numbers must be finite"),
+        (LEFT, with_P(RIGHT, _3=math.nan), "right camera: P is .*nan.*; all numbers must be finite"),
+        (
+            LEFT,
+            dataclasses.replace(RIGHT, width=320, height=240),
+            "left calibration is for 640x480 and the right one for 320x240",
+        ),
+        (with_P(LEFT, _0=-500), RIGHT, r"left camera: fx is -500(\.0)?; a focal length must be positive"),
+        (with_P(LEFT, _0=0, _5=0), RIGHT, "left camera: fx and fy are 0: the camera is not calibrated"),
+        (dataclasses.replace(LEFT, P=LEFT.P[:9]), RIGHT, "left camera: P has 9 numbers; 12 are needed"),
+    ],
+)
+def test_impossible_pairs_are_refused(left, right, message):
+    with pytest.raises(CalibrationError, match=message):
+        StereoRig.from_calibrations(left, right)
+
+
+@pytest.mark.parametrize("size", [(640, 360), (640, 640), (320, 480)])
+def test_an_image_of_another_shape_is_refused(size):
+    with pytest.raises(
+        CalibrationError, match=f"the image is {size[0]}x{size[1]} but its calibration is for 640x480: different"
+    ):
+        StereoRig.from_calibrations(LEFT, RIGHT, size)
+
+
+@pytest.mark.parametrize("size", [(0, 0), (640, 0), (0, 480)])
+def test_an_image_without_pixels_is_refused(size):
+    with pytest.raises(CalibrationError, match=f"{size[0]}x{size[1]}"):
+        StereoRig.from_calibrations(LEFT, RIGHT, size)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ({"width": 0}, "the image size is 0x480; both must be positive"),
+        ({"height": -1}, "the image size is 640x-1"),
+        ({"fx": 0.0}, r"fx is 0\.0; a focal length must be positive"),
+        ({"fy": -1.0}, r"fy is -1\.0; a focal length must be positive"),
+        ({"fx": 0.0, "fy": 0.0}, "not calibrated"),
+        ({"fx": math.inf}, "fx is inf; it must be a finite number"),
+        ({"cx": math.nan}, "cx is nan; it must be a finite number"),
+        ({"cy": -math.inf}, "cy is -inf; it must be a finite number"),
+    ],
+)
+def test_impossible_cameras_are_refused(numbers, message):
+    with pytest.raises(CalibrationError, match=message):
+        PinholeCamera(**{"width": 640, "height": 480, "fx": 500.0, "fy": 500.0, "cx": 320.0, "cy": 240.0} | numbers)
+
+
+@pytest.mark.parametrize(
+    ("baseline_m", "doffs_px", "message"),
+    [
+        (math.nan, 0, "baseline_m is nan; it must be finite"),
+        (0.1, math.inf, "doffs_px is inf; it must be finite"),
+        (0, 0, "the baseline is 0"),
+        (-0.1, 0, "Left and right are swapped"),
+    ],
+)
+def test_impossible_rigs_are_refused(baseline_m, doffs_px, message):
+    with pytest.raises(CalibrationError, match=message):
+        StereoRig(PinholeCamera(640, 480, 500, 500, 320, 240), baseline_m, doffs_px)
+
+
+def test_records_are_frozen_values():
+    rig = StereoRig.from_calibrations(LEFT, RIGHT)
+    for record, name in ((LEFT, "width"), (rig.left, "fx"), (rig, "baseline_m")):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(record, name, 1)
+    assert len({rig, StereoRig.from_calibrations(LEFT, RIGHT)}) == 1
+
+
+def test_every_refusal_can_be_caught_as_one():
+    with pytest.raises(Vizion3dError):
+        StereoRig.from_calibrations(LEFT, LEFT)
+    with pytest.raises(ValueError):
+        StereoRig.from_calibrations(LEFT, LEFT)

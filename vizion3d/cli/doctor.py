@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""vizion3d doctor LEFT RIGHT --calib FILE: what is wrong with a stereo pair and its calibration, and how to mend it.
+
+The exit status is 0 if no error was found, 1 otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vizion3d.camera import StereoRig
+    from vizion3d.stereo.diagnosis import Finding
+
+_MARKS = {"ok": "ok   ", "warning": "WARN ", "error": "ERROR"}
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser("doctor", help="check a stereo pair and its calibration", description=__doc__)
+    parser.add_argument("left", help="left image, rectified")
+    parser.add_argument("right", help="right image, rectified")
+    parser.add_argument(
+        "--calib",
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="calibration: Middlebury or KITTI calib.txt, or the YAML files of the left and the right camera",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check, print one line a check.
+
+    Raises:
+        InputError: an image or calibration file does not exist, or an image cannot be read.
+    """
+    from vizion3d.errors import InputError
+    from vizion3d.images import load_rgb
+    from vizion3d.stereo.diagnosis import check_pair, check_rig
+
+    left, right = load_rgb(options.left, "LEFT"), load_rgb(options.right, "RIGHT")
+    for path in options.calib:
+        if not Path(path).is_file():
+            raise InputError(f"--calib: there is no file {path}")
+    size = left.shape[1], left.shape[0]
+    rig, findings = _load_rig(options.calib, size)
+    findings += [*(check_rig(rig) if rig else ()), *check_pair(left, right, rig)]
+    for finding in findings:
+        advice = f" -> {finding.advice}" if finding.advice else ""
+        print(f"{_MARKS[finding.level]} {finding.what}: {finding.value}{advice}")
+    return int(any(finding.level == "error" for finding in findings))
+
+
+def _load_rig(paths: list[str], size: tuple[int, int]) -> tuple[StereoRig | None, list[Finding]]:
+    """The rig, None if the files describe none, and what there is to say about the files."""
+    from vizion3d.calibration_files import load_camera_yaml, load_stereo_rig
+    from vizion3d.errors import CalibrationError
+    from vizion3d.stereo.diagnosis import Finding, check_calibrated_size
+
+    try:
+        rig = load_stereo_rig([*paths], size)
+    except CalibrationError as error:
+        try:
+            # Swapped files are put right, so that the images can be judged by themselves.
+            rig = load_stereo_rig([*paths[::-1]], size)
+        except CalibrationError:
+            return None, [Finding("error", "calibration", str(error))]  # the message holds the advice
+        return rig, [Finding("error", "calibration", "the right camera is given first", "exchange the two files of --calib")]
+    fine = Finding("ok", "calibration", "describes a stereo rig")
+    if len(paths) == 1:
+        return rig, [fine]
+    return rig, [fine, check_calibrated_size(load_camera_yaml(paths[0]), size)]

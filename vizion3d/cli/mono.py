@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""vizion3d mono IMAGE...: depth PNG, coloured PNG and point cloud of single pictures."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vizion3d.camera import Calibration
+    from vizion3d.lifting import MonoDepthEstimator
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser("mono", help="depth of single pictures", description=__doc__)
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="pictures")
+    parser.add_argument(
+        "--model", default="depth-anything-v2-small", help="registry name, path or address of weights (default: %(default)s)"
+    )
+    parser.add_argument("--max-depth", type=float, metavar="M", help="range of metric weights that are not in the registry")
+    parser.add_argument("--calib", metavar="YAML", help="camera_calibration file; without it the field of view is guessed")
+    parser.add_argument("--device", default="auto", help="auto, cpu, mps, cuda or cuda:N (default: %(default)s)")
+    parser.add_argument("--input-size", type=int, default=518, help="shorter side in the network (default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("."), help="folder for the results (default: this one)")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Estimate each picture and write its files; 1 if one of several pictures failed."""
+    from vizion3d.calibration_files import load_camera_yaml
+    from vizion3d.errors import Vizion3dError
+    from vizion3d.lifting import MonoDepthEstimator
+
+    calibration = load_camera_yaml(options.calib) if options.calib else None
+    estimator = MonoDepthEstimator(options.model, options.device, max_depth_m=options.max_depth, input_size=options.input_size)
+    print(estimator.describe())
+    options.out.mkdir(parents=True, exist_ok=True)
+    failed = 0
+    stems: set[str] = set()
+    for number, image in enumerate(options.images, 1):
+        show_progress(number - 1, len(options.images))
+        try:
+            line = _estimate_one(image, estimator, calibration, options.out / _unused_stem(image, stems))
+        except Vizion3dError as error:
+            if len(options.images) == 1:
+                raise
+            failed += 1
+            line = f"{image}: skipped: {error}"
+        show_progress(None, 0)
+        print(line)
+    return 1 if failed else 0
+
+
+def _unused_stem(image: str, stems: set[str]) -> str:
+    """The name of a picture without its ending, numbered if another one has it."""
+    stem, number = Path(image).stem, 1
+    while stem in stems:
+        number += 1
+        stem = f"{Path(image).stem}_{number}"
+    stems.add(stem)
+    return stem
+
+
+def _estimate_one(image: str, estimator: MonoDepthEstimator, calibration: Calibration | None, out: Path) -> str:
+    """Write the files of a picture, whose names begin with `out`; a line that says what was found."""
+    import numpy as np
+
+    from vizion3d.cli.files import write_depth_png, write_rgb_png
+    from vizion3d.images import load_rgb
+    from vizion3d.lifting import DepthEstimationAdvanceConfig
+    from vizion3d.pointcloud import PointCloud
+    from vizion3d.rays import pixel_rays
+    from vizion3d.visualize import colorize_depth
+
+    rgb = load_rgb(image, str(image))
+    height, width = rgb.shape[:2]
+    start = time.perf_counter()
+    prediction = estimator.estimate(rgb)
+    depth_m = prediction.depth_m.cpu().numpy()
+    seconds = time.perf_counter() - start
+
+    rays = pixel_rays(calibration or DepthEstimationAdvanceConfig().calibration(width, height), (width, height))
+    points = np.stack((rays[..., 0] * depth_m, -rays[..., 1] * depth_m, -depth_m), axis=-1).astype(np.float32)
+    write_depth_png(Path(f"{out}_depth.png"), depth_m)
+    write_rgb_png(Path(f"{out}_depth_color.png"), colorize_depth(depth_m))
+    PointCloud(points, rgb).write_ply(f"{out}_cloud.ply")
+    found = "the same depth everywhere"
+    if np.isfinite(depth_m).any():
+        unit = "m" if prediction.is_metric else "pseudo-metres"
+        found = f"{np.nanmin(depth_m):.2f} to {np.nanmax(depth_m):.2f} {unit}"
+    return f"{image}: {width}x{height}, {found}, {1e3 * seconds:.0f} ms -> {out}_*"
+
+
+def show_progress(done: int | None, total: int) -> None:
+    """A progress bar on standard error, if that is a terminal and there is more than one thing to do; None wipes it."""
+    if not sys.stderr.isatty():
+        return
+    if done is None:
+        sys.stderr.write("\r\033[K")
+    elif total > 1:
+        bar = "#" * round(30 * done / total)
+        sys.stderr.write(f"\r[{bar:30}] {done}/{total}")
+    sys.stderr.flush()

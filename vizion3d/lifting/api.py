@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The easy door to monocular depth: a command with a picture in any form, a result with everything a script may want."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+
+import numpy as np
+
+from vizion3d import weights
+from vizion3d.camera import Calibration
+from vizion3d.errors import InputError
+from vizion3d.images import ImageInput, load_rgb
+from vizion3d.lifting.estimator import DEFAULT_MODEL, PSEUDO_FAR_M, PSEUDO_NEAR_M, MonoDepthEstimator
+from vizion3d.pointcloud import PointCloud
+from vizion3d.rays import pixel_rays
+from vizion3d.results import DepthResult
+
+_COUNTS_PER_METRE = 6553  # of the 16-bit depth in which vizion3D 1 passed its clouds on; kept for equal points
+
+
+@dataclass(frozen=True)
+class DepthEstimationAdvanceConfig:
+    """The camera of the point cloud, and the scale of a metric network. Numbers may be given as strings.
+
+    Attributes:
+        fx, fy: focal lengths in pixels; None is 0.85 of the picture's width, for both.
+        cx, cy: principal point in pixels; None is half the picture's width and height.
+        distortion: coefficients of the lens, if the picture is not rectified.
+        distortion_model: "plumb_bob", "rational_polynomial" or "equidistant", as in CameraInfo.
+        max_depth_m: range of a metric weights file that is not in the registry, metres.
+
+    Raises:
+        InputError: a value is not a number, not finite, or a focal length or range is not positive.
+    """
+
+    fx: float | None = None
+    fy: float | None = None
+    cx: float | None = None
+    cy: float | None = None
+    distortion: tuple[float, ...] = ()
+    distortion_model: str = "plumb_bob"
+    max_depth_m: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("fx", "fy", "cx", "cy", "max_depth_m"):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            try:
+                number = float(value)
+            except (TypeError, ValueError, OverflowError):
+                raise InputError(f"{name} is {value!r}; it must be a number or None") from None
+            if not math.isfinite(number):
+                raise InputError(f"{name} is {number}; it must be finite")
+            if name not in ("cx", "cy") and number <= 0:
+                raise InputError(f"{name} is {number}; it must be positive")
+            object.__setattr__(self, name, number)
+        try:
+            coefficients = tuple(float(number) for number in self.distortion)
+        except (TypeError, ValueError):
+            coefficients = (math.nan,)
+        if not all(map(math.isfinite, coefficients)):
+            raise InputError(f"distortion is {self.distortion!r}; it must be a sequence of finite numbers")
+        object.__setattr__(self, "distortion", coefficients)
+
+    def calibration(self, width: int, height: int) -> Calibration:
+        """The camera of a picture of this size, with the defaults filled in."""
+        fx, fy = (0.85 * width if f is None else f for f in (self.fx, self.fy))
+        cx = width / 2 if self.cx is None else self.cx
+        cy = height / 2 if self.cy is None else self.cy
+        K = (fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0)
+        P = (fx, 0.0, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0)
+        identity = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+        return Calibration(width, height, K, tuple(self.distortion), identity, P, self.distortion_model)
+
+
+@dataclass
+class DepthEstimationCommand:
+    """What to do with which picture.
+
+    Attributes:
+        image_input: a path, the bytes of a picture file, a numpy array (RGB) or a PIL image.
+        model_backend: a registry name (`vizion3d weights list`), a path or an address of Depth Anything V2 weights.
+        return_depth_image: offer `DepthEstimationResult.depth_image`.
+        return_raw_depth: offer `DepthEstimationResult.raw_depth`.
+        return_point_cloud: offer `DepthEstimationResult.point_cloud`.
+        advanced_config: the camera, and the scale of a metric network.
+    """
+
+    image_input: ImageInput
+    model_backend: str | os.PathLike[str] = DEFAULT_MODEL
+    return_depth_image: bool = True
+    return_raw_depth: bool = True
+    return_point_cloud: bool = False
+    advanced_config: DepthEstimationAdvanceConfig = field(default_factory=DepthEstimationAdvanceConfig)
+
+
+@dataclass(frozen=True)
+class DepthEstimationResult(DepthResult):
+    """Depth of each pixel; arrays are (H, W).
+
+    `depth` is the network's own map: inverse depth of unknown scale and shift, larger is nearer, unless `is_metric`; then
+    metres. `cloud` is a plain list of points; without a metric network its metres are made up (see `relative_cloud_depth`).
+
+    Attributes:
+        is_metric: whether `depth` is in metres.
+    """
+
+    is_metric: bool
+
+    @property
+    def min_depth(self) -> float:
+        """Smallest value of `depth`."""
+        return float(np.nanmin(self.depth))
+
+    @property
+    def max_depth(self) -> float:
+        """Largest value of `depth`."""
+        return float(np.nanmax(self.depth))
+
+    @cached_property
+    def depth_image_array(self) -> np.ndarray:
+        """uint16 picture of the depth: 65535 closest, 0 farthest."""
+        low, high = np.nanmin(self.depth), np.nanmax(self.depth)
+        if not high > low:
+            return np.zeros(self.depth.shape, np.uint16)
+        closeness = (self.depth - low) / (high - low)
+        return (65535 * np.nan_to_num(1 - closeness if self.is_metric else closeness)).astype(np.uint16)
+
+
+class DepthEstimation:
+    """Depth from one picture.
+
+    Example:
+        >>> result = DepthEstimation().run(DepthEstimationCommand("room.jpg", return_point_cloud=True))
+        >>> result.cloud.write_ply("room.ply")
+    """
+
+    experimental = False
+
+    def run(self, command: DepthEstimationCommand) -> DepthEstimationResult:
+        """Estimate the depth of a command's picture.
+
+        Raises:
+            InputError: the picture cannot be read, or the command is not one.
+            WeightsError: the weights cannot be had or loaded.
+            DependencyError: later, when an Open3D object is read and Open3D is not installed.
+        """
+        if not isinstance(command, DepthEstimationCommand):
+            raise InputError(f"No handler registered for command {type(command).__name__}; DepthEstimationCommand is needed")
+        config = command.advanced_config
+        if not isinstance(config, DepthEstimationAdvanceConfig):
+            raise InputError(f"advanced_config is {config!r}; a DepthEstimationAdvanceConfig is needed")
+        if not isinstance(command.model_backend, (str, os.PathLike)):
+            raise InputError(f"model_backend is {command.model_backend!r}; a name, a path or an address is needed")
+        rgb = load_rgb(command.image_input, "image_input")
+        estimator = _open_estimator(command.model_backend, config.max_depth_m)
+        prediction = estimator.estimate(rgb)
+        depth = prediction.output.cpu().numpy()
+        return DepthEstimationResult(
+            depth=depth,
+            backend_used=str(estimator.weights_path),
+            cloud=_cloud(depth, prediction.is_metric, rgb, config) if command.return_point_cloud else None,
+            command=command,
+            is_metric=prediction.is_metric,
+        )
+
+
+def relative_cloud_depth(inverse_depth: np.ndarray) -> np.ndarray:
+    """Depth of a relative map in pseudo-metres, for looking at: 0.5 m nearest, NaN from 10 m on.
+
+    The map is spread linearly over 0.5 to 10 m and cut to whole 1/6553 m, as vizion3D 1 does, which leaves out the farthest
+    pixels. A constant map has no depth.
+
+    Args:
+        inverse_depth: (H, W) float32, larger is nearer.
+
+    Returns:
+        (H, W) float32.
+    """
+    low, high = np.nanmin(inverse_depth), np.nanmax(inverse_depth)
+    if not (np.isfinite(high - low) and high > low):
+        return np.full_like(inverse_depth, np.nan)
+    distance = 1 - (inverse_depth - low) / (high - low)
+    metres = PSEUDO_NEAR_M + distance * (PSEUDO_FAR_M - PSEUDO_NEAR_M)
+    counts = np.floor((_COUNTS_PER_METRE * metres).clip(1, 65535))
+    depth = counts.astype(np.float32) / np.float32(_COUNTS_PER_METRE)
+    return np.where(depth < PSEUDO_FAR_M, depth, np.float32(np.nan))
+
+
+def _cloud(depth: np.ndarray, is_metric: bool, rgb: np.ndarray, config: DepthEstimationAdvanceConfig) -> PointCloud:
+    height, width = depth.shape
+    rays = pixel_rays(config.calibration(width, height))
+    z = (depth if is_metric else relative_cloud_depth(depth))[..., None]
+    points = np.concatenate((rays[..., :1] * z, -rays[..., 1:2] * z, -z), axis=-1).astype(np.float32)
+    return PointCloud(points, rgb).dense()
+
+
+def _open_estimator(model: str | os.PathLike[str], max_depth_m: float | None) -> MonoDepthEstimator:
+    """Estimators stay loaded between runs; a file that was replaced is loaded anew."""
+    path = weights.resolve(model)
+    return _load_estimator(os.fspath(model), max_depth_m, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=2)
+def _load_estimator(model: str, max_depth_m: float | None, _mtime_ns: int) -> MonoDepthEstimator:
+    return MonoDepthEstimator(model, max_depth_m=max_depth_m)

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading a Depth Anything V2 weights file (`.pth`)."""
+
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vizion3d.errors import WeightsError
+from vizion3d.weights.checkpoint import fill, read_state_dict, some
+
+from .config import CONFIGS, DepthAnythingConfig
+from .model import DepthAnythingV2
+
+METRIC_DEPTHS_M = {"hypersim": 20, "vkitti": 80}
+
+
+def load_depth_anything(path: str | os.PathLike[str], max_depth_m: float | None = None) -> DepthAnythingV2:
+    """Load a published weights file, or one with the same keys and shapes.
+
+    The network's size is read from the tensors. Relative and metric files hold the same keys, so nothing in the file
+    tells them apart: the caller says so with `max_depth_m`.
+
+    Args:
+        path: The file.
+        max_depth_m: 20 for a Hypersim (indoor) file, 80 for a Virtual KITTI (outdoor) file, None for a relative one.
+
+    Returns:
+        The network on the CPU, float32, for inference.
+
+    Raises:
+        InputError: `max_depth_m` is not a positive number.
+        WeightsError: The file cannot be read, is not a Depth Anything V2 file, or is a metric file by its name and
+            `max_depth_m` is None.
+    """
+    path = Path(path)
+    _check_name(path.name, max_depth_m)
+    weights = read_state_dict(path)
+    config = _find_config(path, weights)
+    with torch.device("meta"):
+        model = DepthAnythingV2(config, max_depth_m)
+    fill(model, weights, path, "Depth Anything V2")
+    return model
+
+
+def _check_name(name: str, max_depth_m: float | None) -> None:
+    """Refuse what only the name gives away, because the tensors would load and give wrong depth."""
+    lower = name.lower()
+    if "depth_anything_vit" in lower and "v2" not in lower:
+        raise WeightsError(
+            f"{name} is named like Depth Anything V1. V1 files have the tensors of V2 but give wrong depth in it: "
+            "use a depth_anything_v2_*.pth file."
+        )
+    if "metric" in lower and max_depth_m is None:
+        known = {data: depth for data, depth in METRIC_DEPTHS_M.items() if data in lower} or METRIC_DEPTHS_M
+        choices = " or ".join(f"max_depth_m={depth} ({data})" for data, depth in known.items())
+        raise WeightsError(f"{name} is named like a metric network, whose file does not hold its range: pass {choices}.")
+
+
+def _find_config(path: Path, weights: dict[str, Tensor]) -> DepthAnythingConfig:
+    if any(key.startswith("backbone.encoder.") for key in weights):
+        raise WeightsError(
+            f"{path} is a transformers conversion ('-hf'), which names and splits its tensors differently: "
+            "use the original depth_anything_v2_*.pth file."
+        )
+    if any(key.startswith("cnn_backbone.") for key in weights):
+        raise WeightsError(f"{path} is an S2M2 stereo network: use a depth_anything_v2_*.pth file for one picture.")
+    if "pretrained.cls_token" not in weights:
+        raise WeightsError(f"{path} is not a Depth Anything V2 network: its tensors are {some(weights)}.")
+    shape = tuple(weights["pretrained.cls_token"].shape)
+    for config in CONFIGS.values():
+        if shape == (1, 1, config.width):
+            return config
+    known = ", ".join(f"{config.width} ({name})" for name, config in CONFIGS.items())
+    raise WeightsError(f"{path} has a class token of shape {shape}; it must be (1, 1, width) with width {known}.")

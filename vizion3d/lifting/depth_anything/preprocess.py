@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Picture to network input and depth back to the picture, on the device that holds the picture."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vizion3d.errors import InputError
+
+from .config import PATCH
+from .head import resize_corners
+
+MEAN_RGB = (0.485, 0.456, 0.406)
+STD_RGB = (0.229, 0.224, 0.225)
+
+# The rule bounds only the shorter side, so a strip of a picture would grow without limit. This many patches admit
+# nearly 12:1 at input_size 518 and 4:3 at 1540, and let the largest decoder hold its maps in some 10 GB in float32.
+MAX_PATCHES = 16384
+
+
+def network_size(height: int, width: int, input_size: int = 518) -> tuple[int, int]:
+    """The size at which the network looks at a picture.
+
+    The shorter side becomes `input_size` (up to a multiple of 14), the longer one follows, rounded to a multiple of 14.
+
+    Args:
+        height: Picture height in px.
+        width: Picture width in px.
+        input_size: Wanted length of the shorter side in px. Larger sees finer structures and takes longer.
+
+    Returns:
+        Network height and width in px.
+
+    Raises:
+        InputError: The picture is empty, `input_size` is not positive, or the picture is so long that the network
+            input would have more than 16384 patches.
+    """
+    if height < 1 or width < 1:
+        raise InputError(f"The picture is {height} x {width} px; height and width must be at least 1.")
+    if input_size < 1:
+        raise InputError(f"input_size is {input_size}; it must be a positive number of px, for example 518.")
+    size = _unbounded_size(height, width, input_size)
+    if _patches(size) > MAX_PATCHES:
+        smaller = range((input_size - 1) // PATCH * PATCH, 0, -PATCH)
+        fitting = next((s for s in smaller if _patches(_unbounded_size(height, width, s)) <= MAX_PATCHES), None)
+        advice = "crop the picture" if fitting is None else f"crop the picture or use input_size={fitting} or less"
+        raise InputError(
+            f"A picture of {height} x {width} px at input_size={input_size} needs a network input of "
+            f"{size[0]} x {size[1]} px, {_patches(size)} patches; at most {MAX_PATCHES} are allowed: {advice}."
+        )
+    return size
+
+
+def prepare_image(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize and normalise a picture.
+
+    Args:
+        image: (H, W, 3) uint8, RGB. Move it to the device first: bytes are a quarter of the floats.
+        size: Network height and width from `network_size`.
+
+    Returns:
+        (1, 3, h, w) float32 on the device of `image`.
+
+    Raises:
+        InputError: `image` has another shape or dtype.
+    """
+    if image.dtype != torch.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.numel() == 0:
+        raise InputError(
+            f"The picture is {tuple(image.shape)} {str(image.dtype).removeprefix('torch.')}; "
+            "it must be a non-empty (H, W, 3) uint8 tensor in RGB order."
+        )
+    x = image.permute(2, 0, 1)[None].float() / 255
+    # Neither antialiased nor clamped, even when shrinking: the network was trained on pictures resized like this.
+    x = F.interpolate(x, size, mode="bicubic", align_corners=False, antialias=False)
+    mean = torch.tensor(MEAN_RGB, device=x.device).view(3, 1, 1)
+    std = torch.tensor(STD_RGB, device=x.device).view(3, 1, 1)
+    return (x - mean) / std
+
+
+def resize_depth(depth: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bring depth maps from network size to picture size.
+
+    Args:
+        depth: (B, h, w), the network's output.
+        size: Picture height and width.
+
+    Returns:
+        (B, H, W) float32 on the device of `depth`.
+    """
+    return resize_corners(depth.float()[:, None], size)[:, 0]
+
+
+def _unbounded_size(height: int, width: int, input_size: int) -> tuple[int, int]:
+    scale = max(input_size / height, input_size / width)
+
+    def side(length: int) -> int:
+        scaled = scale * length
+        nearest = PATCH * round(scaled / PATCH)
+        return nearest if nearest >= input_size else PATCH * math.ceil(scaled / PATCH)
+
+    return side(height), side(width)
+
+
+def _patches(size: tuple[int, int]) -> int:
+    return (size[0] // PATCH) * (size[1] // PATCH)

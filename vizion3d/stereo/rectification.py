@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Do the rows of a pair line up, and is left really left? Answered from a few hundred feature matches, in milliseconds.
+
+Matches are (N, 4) float32 arrays of x_left, y_left, x_right, y_right in pixels of the images.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from vizion3d.errors import InputError
+
+# Larger images are reduced to this many pixels first, so that time hardly grows with size. The median of many matches
+# is still good to an eighth of a row of a full HD image.
+_MAX_PIXELS = 640 * 480
+_MAX_FEATURES = 500
+# Rows between the two ends of a match, as a part of the height. More than this no software rectification leaves over.
+_SEARCHED_ROWS = 0.05
+# Of the 256 bits of a descriptor this many may differ, and the second best must be clearly worse. The latter is what
+# leaves nothing to match in repetitive texture, where any answer would be a guess.
+_MAX_DESCRIPTOR_DISTANCE = 64
+_MAX_DISTANCE_RATIO = 0.85
+# Refined positions must lead back to where they started from.
+_MAX_ROUND_TRIP_PX = 0.3
+_REFINEMENT_WINDOW = (15, 15)
+_MIN_MATCHES = 20
+# Disparities below this say nothing about the order of the cameras, and only a clear majority of the others does.
+_UNDECIDED_DISPARITY_PX = 1.0
+_CLEAR_MAJORITY = 0.8
+
+
+@dataclass(frozen=True)
+class RectificationReport:
+    """How well the rows of the two images line up.
+
+    Attributes:
+        matches: number of matches behind the numbers.
+        offset_px: median of y_right - y_left: positive where the right image shows things lower. NaN, as all that
+            follows, if there are not enough matches.
+        spread_px: median absolute deviation from that.
+        roll_deg: turn of the right image against the left one, positive clockwise.
+        vertical_scale: height of things in the right image by their height in the left one.
+    """
+
+    matches: int
+    offset_px: float = math.nan
+    spread_px: float = math.nan
+    roll_deg: float = math.nan
+    vertical_scale: float = math.nan
+
+    @property
+    def enough(self) -> bool:
+        """Whether there were enough matches to say anything."""
+        return self.matches >= _MIN_MATCHES
+
+    @classmethod
+    def from_matches(cls, matches: np.ndarray) -> RectificationReport:
+        """Derive the report from matches (N, 4)."""
+        if len(matches) < _MIN_MATCHES:
+            return cls(len(matches))
+        _, y_left, x_right, y_right = matches.T.astype(np.float64)
+        offset = y_right - y_left
+        median = float(np.median(offset))
+        spread = float(np.median(np.abs(offset - median)))
+        near = np.abs(offset - median) <= max(4 * spread, 0.5)
+        slope_x, slope_y, _ = np.linalg.lstsq(
+            np.stack((x_right, y_left, np.ones_like(x_right)), axis=1)[near], offset[near], rcond=None
+        )[0]
+        return cls(len(matches), median, spread, math.degrees(math.atan(slope_x)), float(1 + slope_y))
+
+
+@dataclass(frozen=True)
+class SwapReport:
+    """Whether the images of the two cameras are exchanged.
+
+    Attributes:
+        decided: number of matches with a disparity clearly different from 0.
+        positive_share: part of those whose disparity is positive, as all are in a proper pair; NaN if they are too few.
+        swapped: True or False; None if it cannot be told: too few matches, a far scene, contradicting disparities.
+    """
+
+    decided: int
+    positive_share: float = math.nan
+    swapped: bool | None = None
+
+    @classmethod
+    def from_matches(cls, matches: np.ndarray) -> SwapReport:
+        """Derive the report from matches (N, 4)."""
+        disparity = matches[:, 0] - matches[:, 2]
+        decided = disparity[np.abs(disparity) > _UNDECIDED_DISPARITY_PX]
+        if len(decided) < _MIN_MATCHES:
+            return cls(len(decided))
+        positive = float((decided > 0).mean())
+        certain = max(positive, 1 - positive) >= _CLEAR_MAJORITY
+        return cls(len(decided), positive, positive < 0.5 if certain else None)
+
+
+def vertical_offset(left_rgb: np.ndarray, right_rgb: np.ndarray) -> RectificationReport:
+    """Measure how the rows of a pair line up; see `match_features` for the arguments."""
+    return RectificationReport.from_matches(match_features(left_rgb, right_rgb))
+
+
+def looks_swapped(left_rgb: np.ndarray, right_rgb: np.ndarray) -> SwapReport:
+    """Tell whether left and right are exchanged; see `match_features` for the arguments."""
+    return SwapReport.from_matches(match_features(left_rgb, right_rgb))
+
+
+def match_features(left_rgb: np.ndarray, right_rgb: np.ndarray) -> np.ndarray:
+    """Match corners of two images that differ by at most some rows and by any disparity of either sign.
+
+    Args:
+        left_rgb, right_rgb: (H, W, 3) uint8.
+
+    Returns:
+        (N, 4) float32: x_left, y_left, x_right, y_right in pixels of the images, to a fraction of a pixel. Empty where
+        there is no texture.
+
+    Raises:
+        InputError: the images differ in size.
+    """
+    if left_rgb.shape != right_rgb.shape:
+        raise InputError(f"the images are {left_rgb.shape} and {right_rgb.shape}; a rectified pair has one size")
+    height, width = left_rgb.shape[:2]
+    scale = min(1.0, math.sqrt(_MAX_PIXELS / (height * width)))
+    left, right = (_small_grey(image, scale) for image in (left_rgb, right_rgb))
+    points_left, points_right = _refine(left, right, *_match_descriptors(left, right))
+    sx, sy = width / left.shape[1], height / left.shape[0]
+    # Pixel centres are at integers, so that resizing maps x + 0.5, not x.
+    to_full = np.array([sx, sy, sx, sy], dtype=np.float32)
+    return (np.hstack((points_left, points_right)) + 0.5) * to_full - 0.5
+
+
+def _small_grey(rgb: np.ndarray, scale: float) -> np.ndarray:
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    return cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else grey
+
+
+def _match_descriptors(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Corners of two grey images that are each other's best match near their row: two (N, 2) float32 of x, y."""
+    orb = cv2.ORB_create(nfeatures=_MAX_FEATURES, nlevels=1, edgeThreshold=16)  # type: ignore[attr-defined]
+    (keys_left, bits_left), (keys_right, bits_right) = (orb.detectAndCompute(image, None) for image in (left, right))
+    if len(keys_left) < 2 or len(keys_right) < 2:
+        return np.empty((0, 2), np.float32), np.empty((0, 2), np.float32)
+    points_left, points_right = (np.array([key.pt for key in keys], np.float32) for keys in (keys_left, keys_right))
+    distance = _hamming(bits_left, bits_right)
+    rows_apart = np.abs(points_left[:, None, 1] - points_right[None, :, 1])
+    distance[rows_apart > _SEARCHED_ROWS * left.shape[0]] = 256
+    best = distance.argmin(axis=1)
+    first, second = np.partition(distance, 1, axis=1)[:, :2].T
+    mutual = distance.argmin(axis=0)[best] == np.arange(len(best))
+    good = mutual & (first <= _MAX_DESCRIPTOR_DISTANCE) & (first < _MAX_DISTANCE_RATIO * second)
+    return points_left[good], points_right[best[good]]
+
+
+def _hamming(bits: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Number of different bits of each two descriptors, (N, 32) and (M, 32) uint8 -> (N, M) float32."""
+    signs, other_signs = (1 - 2 * np.unpackbits(b, axis=1).astype(np.float32) for b in (bits, others))
+    return (signs.shape[1] - signs @ other_signs.T) / 2
+
+
+def _refine(
+    left: np.ndarray, right: np.ndarray, points_left: np.ndarray, points_right: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Matches to a fraction of a pixel by Lucas-Kanade; those that do not lead back to their start are left out."""
+    if not len(points_left):
+        return points_left, points_right
+    refined, found = _track(left, right, points_left, points_right)
+    back, found_back = _track(right, left, refined, points_left)
+    good = found & found_back & (np.abs(back - points_left).max(axis=1) <= _MAX_ROUND_TRIP_PX)
+    return points_left[good], refined[good]
+
+
+def _track(source: np.ndarray, target: np.ndarray, points: np.ndarray, guess: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where surroundings of points (N, 2) are in the other image near a guess, and whether they were found, (N,)."""
+    tracked, found, _ = cv2.calcOpticalFlowPyrLK(
+        source,
+        target,
+        points,
+        guess.copy(),
+        winSize=_REFINEMENT_WINDOW,
+        maxLevel=0,
+        criteria=(cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 10, 0.02),
+        flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
+    )
+    return tracked, found[:, 0].astype(bool)
