@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-# One word each: setup, demo, test, check, bench, config. All but setup run setup first where it is needed.
+# One word each: setup, demo, demo-mono, test, check, bench, config. All but setup run setup first where it is needed.
 PYTHON ?= python3
 EXTRAS ?= ros,bag,dev
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test check bench config clean
+.PHONY: setup demo demo-mono test check bench config clean
 
 setup: $(READY)
 
@@ -22,6 +22,11 @@ $(READY): setup.py
 demo: $(READY)
 	$(BIN)/python -m vizion3d_ros.demo $(if $(BAG),--bag $(BAG)) $(if $(LEFT),--left $(LEFT)) $(if $(RIGHT),--right $(RIGHT)) \
 		$(if $(RATE),--rate $(RATE)) $(if $(MODEL),--model $(MODEL))
+
+# make demo-mono WEIGHTS=file-or-name IMAGE=picture, or BAG=folder LEFT=/camera (namespace of image_raw and camera_info)
+demo-mono: $(READY)
+	$(BIN)/python -m vizion3d_ros.demo --mono $(or $(WEIGHTS),depth-anything-v2-small) $(if $(IMAGE),--image $(IMAGE)) \
+		$(if $(BAG),--bag $(BAG)) $(if $(LEFT),--left $(LEFT))
 
 test: $(READY)
 	$(BIN)/python -m pytest

@@ -61,10 +61,15 @@ class Process:
         """Wait for the end; the exit status."""
         return self._popen.wait(timeout_s)
 
-    def kill(self) -> None:
+    def stop(self) -> None:
+        """End it gently, since a killed process leaves its shared memory behind, which can block a later one."""
         if self.is_alive:
-            os.killpg(self._popen.pid, signal.SIGKILL)
-            self._popen.wait()
+            self.interrupt()
+            try:
+                self._popen.wait(5)
+            except subprocess.TimeoutExpired:
+                os.killpg(self._popen.pid, signal.SIGKILL)
+                self._popen.wait()
         self._log.unlink()
 
 
@@ -85,7 +90,7 @@ class RosHarness:
 
     def __exit__(self, *_: object) -> None:
         for process in self._processes:
-            process.kill()
+            process.stop()
         self._executor.shutdown()
         self.node.destroy_node()
         rclpy.shutdown(context=self._context)

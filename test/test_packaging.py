@@ -44,9 +44,23 @@ def test_colcon_builds_an_ament_package(tmp_path, options):
     subprocess.run([colcon, "build", *options], cwd=tmp_path, check=True)
     prefix = tmp_path / "install" / "vizion3d"
     assert (prefix / "share/ament_index/resource_index/packages/vizion3d").exists()
-    for name in ("package.xml", "launch/stereo.launch.py", "config/stereo.yaml", "rviz/stereo.rviz"):
+    for name in (
+        "package.xml",
+        "launch/stereo.launch.py",
+        "launch/mono.launch.py",
+        "config/stereo.yaml",
+        "config/mono.yaml",
+        "rviz/mono.rviz",
+    ):
         assert (prefix / "share/vizion3d" / name).exists(), name
-    for name in ("stereo_depth_node", "synthetic_camera_node", "depth_viewer_node", "bag_player", "vizion3d"):
+    for name in (
+        "stereo_depth_node",
+        "mono_depth_node",
+        "synthetic_camera_node",
+        "depth_viewer_node",
+        "bag_player",
+        "vizion3d",
+    ):
         script = prefix / "lib/vizion3d" / name
         assert os.access(script, os.X_OK), name
         if not options:

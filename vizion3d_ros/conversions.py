@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import array
+import math
 from typing import Any
 
 import cv2
@@ -49,6 +50,9 @@ _WORD_ENCODINGS = {
     "bayer_gbrg16": "bayer_gbrg8",
     "bayer_grbg16": "bayer_grbg8",
 }
+
+
+_RANGE_STEP_PX = 32
 
 
 def stamp_ns(stamp: Time) -> int:
@@ -136,6 +140,27 @@ def camera_info(camera: PinholeCamera, header: Header, baseline_m: float = 0.0) 
     )
 
 
+def camera_info_of_image(info: CameraInfo, image_size: tuple[int, int], header: Header) -> CameraInfo:
+    """The CameraInfo of a raw camera for an image of another size, without binning or ROI; the same numbers if it fits.
+
+    Args:
+        info: as published with the image.
+        image_size: (width, height) of the image.
+        header: of the result.
+    """
+    own = calibration_from_camera_info(info).for_image(image_size)
+    return CameraInfo(
+        header=header,
+        width=own.width,
+        height=own.height,
+        distortion_model=own.distortion_model,
+        d=list(own.D),
+        k=list(own.K),
+        r=list(own.R),
+        p=list(own.P),
+    )
+
+
 def image_from_array(pixels: np.ndarray, encoding: str, header: Header) -> Image:
     """(H, W) or (H, W, channels) array -> Image without row padding."""
     pixels = np.ascontiguousarray(pixels)
@@ -150,6 +175,11 @@ def image_from_array(pixels: np.ndarray, encoding: str, header: Header) -> Image
     )
 
 
+def map_image(values: torch.Tensor, header: Header) -> Image:
+    """(H, W) float32 tensor of any device -> 32FC1 Image."""
+    return image_from_array(values.cpu().numpy(), "32FC1", header)
+
+
 def depth_image(depth_m: torch.Tensor, encoding: str, header: Header) -> Image:
     """(H, W) metres, NaN invalid -> Image as REP 118 has it.
 
@@ -161,7 +191,7 @@ def depth_image(depth_m: torch.Tensor, encoding: str, header: Header) -> Image:
     if encoding == "16UC1":
         millimetres = (depth_m * 1000).round().clamp(1, 65535).nan_to_num(0)
         return image_from_array(millimetres.to(torch.int32).cpu().numpy().astype(np.uint16), encoding, header)
-    return image_from_array(depth_m.cpu().numpy(), "32FC1", header)
+    return map_image(depth_m, header)
 
 
 def disparity_image(prediction: StereoPrediction, valid: torch.Tensor, header: Header) -> DisparityImage:
@@ -173,13 +203,17 @@ def disparity_image(prediction: StereoPrediction, valid: torch.Tensor, header: H
     rig = prediction.rig
     min_disparity = max(0.0, rig.doffs_px)
     corrected = torch.where(valid, prediction.disparity_px + rig.doffs_px, min_disparity - 1)
+    max_disparity = prediction.max_disparity_px
+    if max_disparity is None:  # nothing but the image limits it: the range of this frame, in steps, so that colours keep
+        largest = corrected.max().item() - rig.doffs_px
+        max_disparity = _RANGE_STEP_PX * max(1, math.ceil(largest / _RANGE_STEP_PX))
     message = DisparityImage(
         header=header,
-        image=image_from_array(corrected.cpu().numpy(), "32FC1", header),
+        image=map_image(corrected, header),
         f=rig.left.fx,
         t=rig.baseline_m,
         min_disparity=min_disparity,
-        max_disparity=prediction.max_disparity_px + rig.doffs_px,
+        max_disparity=max_disparity + rig.doffs_px,
         delta_d=prediction.disparity_step_px,
     )
     message.valid_window.width, message.valid_window.height = rig.left.width, rig.left.height

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole road in one command: a camera, a depth node and a viewer, three processes that talk over DDS.
 
-python -m vizion3d_ros.demo                                          the synthetic camera
-python -m vizion3d_ros.demo --bag DIR --left /stereo/left --right /stereo/right     a rosbag2 recording
+python -m vizion3d_ros.demo                                       the synthetic stereo camera
+python -m vizion3d_ros.demo --bag DIR --left /cam0 --right /cam1    a stereo recording (rosbag2)
+python -m vizion3d_ros.demo --mono WEIGHTS --image FILE             one picture, Depth Anything V2
+python -m vizion3d_ros.demo --mono WEIGHTS --bag DIR --left /cam0   a recording of one camera
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
 
 from vizion3d_ros import fast_dds
 
@@ -23,35 +24,67 @@ _DEMO_DOMAIN = "77"
 
 def main(args: list[str] | None = None) -> int:
     """Run the demo; the exit status is the viewer's."""
+    options = _parse(args)
+    if options.mono:
+        remaps = {topic: f"{options.left.rstrip('/')}/{topic}" for topic in ("image_raw", "camera_info")}
+    else:
+        remaps = {
+            f"{side}/{topic}": f"{namespace.rstrip('/')}/{topic}"
+            for side, namespace in (("left", options.left), ("right", options.right))
+            for topic in ("image_rect", "camera_info")
+        }
+    if options.bag:
+        wait = ["--wait-for-subscribers", *remaps.values()]
+        camera = ["bag_player", options.bag, "--loop", "--rate", options.rate, *wait]
+    elif options.mono:
+        remaps = {}
+        camera = ["picture_camera_node", *_ros_args({"image": options.image}, remaps)]
+    else:
+        remaps = {}
+        camera = ["synthetic_camera_node"]
+    kind = "mono" if options.mono else "stereo"
+    node = [f"{kind}_node", *_ros_args({"model": options.mono or options.model}, remaps)]
+    watched = {
+        "kind": kind,
+        "frames": options.frames or (30 if kind == "stereo" and not options.bag else 6),
+        "truth": str(camera[0] == "synthetic_camera_node").lower(),
+        "out": options.out,
+    }
+    return _run([camera, node, ["viewer_node", *_ros_args(watched, remaps)]])
+
+
+def _parse(args: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m vizion3d_ros.demo", description=__doc__.splitlines()[0])
     parser.add_argument("--bag", help="rosbag2 folder to play instead of the synthetic camera")
-    parser.add_argument("--left", default="/left", help="namespace of image_rect and camera_info of the left camera in the bag")
-    parser.add_argument("--right", default="/right", help="the same of the right camera")
+    parser.add_argument("--left", default="", help="namespace of the image and camera_info of the (left) camera in the bag")
+    parser.add_argument("--right", default="", help="the same of the right camera")
     parser.add_argument("--rate", default="1.0", help="speed of the bag")
-    parser.add_argument("--frames", default="", help="frames to watch (default 30, of a bag 6)")
+    parser.add_argument("--mono", metavar="WEIGHTS", help="run the mono node: registry name, path or address of weights")
+    parser.add_argument("--image", help="picture for the mono node")
     parser.add_argument("--model", default="sgbm", help="stereo matcher")
+    parser.add_argument("--frames", default="", help="frames to watch")
     parser.add_argument("--out", default="demo_out", help="folder for the results")
     options = parser.parse_args(args)
-    remaps = [
-        f"{side}/{topic}:={namespace.rstrip('/')}/{topic}"
-        for side, namespace in (("left", options.left), ("right", options.right))
-        for topic in ("image_rect", "camera_info")
-    ]
-    if options.bag:
-        topics = [remap.partition(":=")[2] for remap in remaps]
-        source = ["bag_player", options.bag, "--loop", "--rate", options.rate, "--wait-for-subscribers", *topics]
-    else:
-        remaps = []
-        source = ["synthetic_camera_node"]
-    viewer = _ros_args(
-        {"frames": options.frames or (6 if options.bag else 30), "out": options.out, "truth": not options.bag}, remaps
-    )
-    environment = _environment()
+    if options.mono and not (options.image or options.bag):
+        parser.error("--mono needs --image or --bag")
+    if options.bag and not (options.left and (options.mono or options.right)):
+        parser.error("--bag needs --left, and for stereo --right: the namespaces of its cameras")
+    return options
+
+
+def _run(commands: list[list[str]]) -> int:
+    """Run modules of this package side by side until the last one ends; its exit status."""
+    environment = {
+        "ROS_DOMAIN_ID": _DEMO_DOMAIN,
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        **fast_dds.environment(),
+        **os.environ,
+    }
     processes = []
     try:
-        processes.append(_start(source[0], source[1:], environment))
-        processes.append(_start("stereo_node", _ros_args({"model": options.model}, remaps), environment))
-        processes.append(_start("viewer_node", viewer, environment))
+        for module, *arguments in commands:
+            command = [sys.executable, "-m", f"vizion3d_ros.{module}", *arguments]
+            processes.append(subprocess.Popen(command, env=environment, start_new_session=True))
         while all(process.poll() is None for process in processes):
             time.sleep(0.1)
         if processes[-1].poll() is None:
@@ -64,25 +97,9 @@ def main(args: list[str] | None = None) -> int:
         _stop(processes)
 
 
-def _environment() -> dict[str, str]:
-    """The large-message profile, and discovery on this machine only, in a domain of the demo's own."""
-    return {
-        "ROS_DOMAIN_ID": _DEMO_DOMAIN,
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-        **fast_dds.environment(),
-        **os.environ,
-    }
-
-
-def _ros_args(parameters: dict[str, object], remaps: Iterable[str]) -> list[str]:
-    values = {name: str(value).lower() if isinstance(value, bool) else value for name, value in parameters.items()}
-    words = [word for name, value in values.items() for word in ("-p", f"{name}:={value}")]
-    return ["--ros-args", *words, *(word for remap in remaps for word in ("-r", remap))]
-
-
-def _start(module: str, arguments: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", f"vizion3d_ros.{module}", *arguments]
-    return subprocess.Popen(command, env=environment, start_new_session=True)
+def _ros_args(parameters: dict[str, object], remaps: dict[str, str]) -> list[str]:
+    assignments = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
+    return ["--ros-args", *assignments, *(word for old, new in remaps.items() for word in ("-r", f"{old}:={new}"))]
 
 
 def _stop(processes: list[subprocess.Popen[bytes]]) -> None:

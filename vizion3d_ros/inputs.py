@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,7 @@ from vizion3d_ros.conversions import stamp_ns
 from vizion3d_ros.pairing import Pairing
 
 REPORT_PERIOD_S = 3.0
+WAIT_FOR_PARTNERS_S = 0.25
 
 Warn = Callable[[str, str], object]
 
@@ -28,10 +30,23 @@ class SyncedInputs:
         types: relative topic -> message type with a header.
         on_frame: gets one message of each topic, in the order of `types`, with equal stamps.
         warn: gets (what it is about, text).
+        first_alone: a message of the first topic whose partners do not come goes on alone, with None for them.
     """
 
-    def __init__(self, node: Node, types: dict[str, type], on_frame: Callable[[tuple[Any, ...]], None], warn: Warn) -> None:
+    def __init__(
+        self,
+        node: Node,
+        types: dict[str, type],
+        on_frame: Callable[[tuple[Any, ...]], None],
+        warn: Warn,
+        *,
+        first_alone: bool = False,
+    ) -> None:
         self.pairing = Pairing(list(types))
+        self._first_alone = first_alone
+        self._partners_absent = False
+        self._last_alone_ns: int | None = None
+        self._first_waits_since_s: float | None = None
         self._node = node
         self._types = types
         self._on_frame = on_frame
@@ -113,7 +128,35 @@ class SyncedInputs:
         if self.pairing.jumps_back > jumps_before:
             self._warn("jump", f"stamps on {self._full_name(topic)} went back (bag loop or clock reset); continuing from there")
         if frame is not None:
+            self._first_waits_since_s = None
+            self._partners_absent = False
             self._on_frame(frame)
+        elif self._first_alone:
+            self._handle_unmatched(topic, stamp_ns(message.header.stamp))
+
+    def _handle_unmatched(self, topic: str, stamp: int) -> None:
+        if topic != self.pairing.topics[0]:
+            # The partner of what went on alone has come after all: from now on it is waited for again.
+            if self._last_alone_ns is not None and abs(stamp - self._last_alone_ns) <= self.pairing.tolerance_ns:
+                self._partners_absent = False
+        elif self._partners_absent:
+            self._go_on_alone()
+        elif self._first_waits_since_s is None:
+            self._first_waits_since_s = time.monotonic()
+
+    def check_waiting(self) -> None:
+        """Let the first topic go on alone if its partners do not come. To be called every `WAIT_FOR_PARTNERS_S`."""
+        since = self._first_waits_since_s
+        if self._first_alone and since is not None and time.monotonic() - since > WAIT_FOR_PARTNERS_S:
+            self._partners_absent = True
+            self._go_on_alone()
+
+    def _go_on_alone(self) -> None:
+        self._first_waits_since_s = None
+        waiting = self.pairing.take_newest(self.pairing.topics[0])
+        if waiting is not None:
+            self._last_alone_ns, message = waiting
+            self._on_frame((message, *(None for _ in self.pairing.topics[1:])))
 
     def _full_name(self, topic: str) -> str:
         return self._node.resolve_topic_name(topic)

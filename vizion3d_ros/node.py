@@ -8,8 +8,6 @@ executor's thread, except `process` and what it calls, which runs on the worker'
 from __future__ import annotations
 
 import logging
-import os
-import sys
 import time
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
@@ -20,19 +18,17 @@ import torch
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 
 from vizion3d.errors import InputError, Vizion3dError
 from vizion3d_ros import fast_dds, parameters
 from vizion3d_ros.conversions import point_cloud, stamp_ns
-from vizion3d_ros.inputs import REPORT_PERIOD_S, SyncedInputs
+from vizion3d_ros.inputs import REPORT_PERIOD_S, WAIT_FOR_PARTNERS_S, SyncedInputs
 from vizion3d_ros.logs import RosLogHandler
 from vizion3d_ros.settings import CommonSettings
 from vizion3d_ros.statistics import FrameStatistics
@@ -60,9 +56,18 @@ class DepthNode(Node, Generic[S]):
         settings_type: frozen dataclass of parameters (`vizion3d_ros.parameters`) with the fields of `CommonSettings`.
         inputs: topic -> message type with a header; one message of each, matched by stamp, makes a frame.
         outputs: topic -> message type.
+        first_input_alone: the first input is worth processing without the others; they are None then.
     """
 
-    def __init__(self, name: str, settings_type: type[S], inputs: dict[str, type], outputs: dict[str, type]) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings_type: type[S],
+        inputs: dict[str, type],
+        outputs: dict[str, type],
+        *,
+        first_input_alone: bool = False,
+    ) -> None:
         super().__init__(name)
         logging.getLogger("vizion3d").addHandler(RosLogHandler(self.get_logger()))
         self.settings: S = parameters.declare(self, settings_type)
@@ -71,7 +76,7 @@ class DepthNode(Node, Generic[S]):
         self._failed_frames = 0
         self._current_error = ""
         self._worker = Worker(self._process, self._on_error)
-        self._inputs = SyncedInputs(self, inputs, self._on_frame, self.warn)
+        self._inputs = SyncedInputs(self, inputs, self._on_frame, self.warn, first_alone=first_input_alone)
         self._configure_inputs()
         self._outputs = {topic: self._create_output(topic, kind) for topic, kind in outputs.items()}
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
@@ -81,6 +86,7 @@ class DepthNode(Node, Generic[S]):
         """Begin to listen. To be called when everything that `process` needs is ready."""
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # a simulated clock may stand still or jump back
         self.create_timer(REPORT_PERIOD_S, self._inputs.report, clock=steady)
+        self.create_timer(WAIT_FOR_PARTNERS_S, self._inputs.check_waiting, clock=steady)
         self.create_timer(_DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, clock=steady)
         if not _HAS_MATCHED_EVENTS:
             self.create_timer(_POLL_PERIOD_S, self._update_inputs, clock=steady)
@@ -89,9 +95,10 @@ class DepthNode(Node, Generic[S]):
         topics = ", ".join(self.resolve_topic_name(topic) for topic in self._outputs)
         self.get_logger().info(f"ready ({self.describe()}), waiting for a listener on {topics}")
 
-    def close(self) -> bool:
-        """Stop the worker; False if it is still busy with a frame."""
-        return self._worker.stop(_STOP_TIMEOUT_S)
+    def destroy_node(self) -> None:
+        """Stop the worker and destroy the node; a frame that is still in work keeps what it needs."""
+        if self._worker.stop(_STOP_TIMEOUT_S):
+            super().destroy_node()
 
     # What a node defines
 
@@ -236,35 +243,3 @@ class DepthNode(Node, Generic[S]):
         if not self.statistics.rate_hz():
             return DiagnosticStatus.WARN, "no frame in the last 5 s"
         return DiagnosticStatus.OK, "running"
-
-
-def run(make_node: Callable[[], DepthNode[Any]], args: list[str] | None = None) -> int:
-    """Make a node and spin it until it is interrupted.
-
-    Returns:
-        Exit status: 0 after SIGINT or an outside shutdown, 1 if the node could not be made.
-    """
-    rclpy.init(args=args)
-    node = None
-    idle = True
-    try:
-        node = make_node()
-        node.start()
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except Vizion3dError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    finally:
-        if node is not None:
-            idle = node.close()
-        try_shutdown()
-    if not idle:
-        # A frame is still in native code. Waiting for it would hold up the shutdown; tearing it down could crash.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
-    return 0

@@ -64,6 +64,16 @@ class Pairing:
             del self._waiting[name][stamp]
         return messages
 
+    def take_newest(self, topic: str) -> tuple[int, Any] | None:
+        """Remove what waits on a topic; give its newest (stamp, message), or None."""
+        queue = self._waiting[topic]
+        if not queue:
+            return None
+        newest = queue.popitem()
+        while queue:
+            self._drop_oldest(topic)
+        return newest
+
     def clear(self) -> None:
         """Forget the waiting messages, not the counts."""
         for queue in self._waiting.values():

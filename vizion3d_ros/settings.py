@@ -33,15 +33,54 @@ class CommonSettings:
 class StereoSettings(CommonSettings):
     """Parameters of stereo_depth_node."""
 
-    model: str = parameter("sgbm", "stereo matcher", choices=("sgbm",), read_only=True)
+    model: str = parameter(
+        "sgbm",
+        "sgbm, which needs no weights and no GPU, or S2M2 weights: s2m2-s, s2m2-m, s2m2-l, s2m2-xl, a path or an address",
+        read_only=True,
+    )
+    precision: str = parameter(
+        "auto",
+        "of a network: auto is float16 on CUDA, else float32",
+        choices=("auto", "float32", "float16"),
+        read_only=True,
+    )
     z_far: float = parameter(50.0, "depth from which on pixels are invalid, metres", limits=(0.1, 100000.0))
     conf_threshold: float = parameter(0.1, "smallest confidence of a valid pixel", limits=(0.0, 1.0))
     occ_threshold: float = parameter(
         0.5, "smallest visibility of a valid pixel; near 1 is seen by both cameras, 0 is occluded", limits=(0.0, 1.0)
     )
+    cloud_edge_filter: bool = parameter(True, "leave pixels that hang between two surfaces out of the point cloud")
+    rectification_check_period: float = parameter(
+        5.0, "seconds between checks that rows of left and right are aligned; 0 is never", limits=(0.0, 3600.0)
+    )
 
 
-YAML_FILES = {"stereo.yaml": StereoSettings}
+@dataclass(frozen=True)
+class MonoSettings(CommonSettings):
+    """Parameters of mono_depth_node."""
+
+    model: str = parameter(
+        "depth-anything-v2-small",
+        "Depth Anything V2 weights: a name from `vizion3d weights list`, a path or an address. Depth is relative (not metres) "
+        "unless these are metric weights",
+        read_only=True,
+    )
+    max_depth: float = parameter(
+        0.0,
+        "range in metres of metric weights that are not in the registry; 0 takes the registry's, or relative depth",
+        limits=(0.0, 1000.0),
+        read_only=True,
+    )
+    precision: str = parameter(
+        "auto", "auto is float16 on CUDA, else float32", choices=("auto", "float32", "float16"), read_only=True
+    )
+    input_size: int = parameter(
+        518, "shorter side of the image in the network, pixels; larger is finer and slower", limits=(14, 4096), read_only=True
+    )
+    rectified: bool = parameter(False, "the image is rectified: use P of its CameraInfo instead of K and D")
+
+
+YAML_FILES = {"mono.yaml": MonoSettings, "stereo.yaml": StereoSettings}
 
 
 def main() -> None:

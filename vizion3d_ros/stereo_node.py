@@ -1,21 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""stereo_depth_node: a rectified pair with CameraInfo in; depth, disparity, point cloud and confidence out."""
+"""stereo_depth_node: a rectified pair with CameraInfo in; depth, disparity, point cloud, confidence and visibility out."""
 
 from __future__ import annotations
 
+import math
 import sys
+import time
 from typing import Any
 
+import numpy as np
 import torch
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from stereo_msgs.msg import DisparityImage
 
 from vizion3d import geometry
 from vizion3d.camera import StereoRig
-from vizion3d.stereo import StereoDepthEstimator
+from vizion3d.errors import WeightsError
+from vizion3d.flying_pixels import remove_flying_pixels
+from vizion3d.stereo import StereoDepthEstimator, StereoPrediction
 from vizion3d.stereo.estimator import ValidityLimits
+from vizion3d.stereo.rectification import RectificationReport, vertical_offset
 from vizion3d_ros import conversions
-from vizion3d_ros.node import DepthNode, run
+from vizion3d_ros.node import DepthNode
+from vizion3d_ros.program import run
 from vizion3d_ros.settings import StereoSettings
 
 INPUTS = {
@@ -30,7 +37,9 @@ OUTPUTS = {
     "disparity": DisparityImage,
     "points2": PointCloud2,
     "confidence": Image,
+    "occlusion": Image,
 }
+_MAX_ROW_OFFSET_PX = 1.5
 
 
 class StereoDepthNode(DepthNode[StereoSettings]):
@@ -38,11 +47,23 @@ class StereoDepthNode(DepthNode[StereoSettings]):
 
     def __init__(self) -> None:
         super().__init__("stereo_depth_node", StereoSettings, INPUTS, OUTPUTS)
-        self._estimator = StereoDepthEstimator(self.settings.model, self.settings.device)
+        settings = self.settings
+        try:
+            self._estimator = StereoDepthEstimator(settings.model, settings.device, precision=settings.precision)
+        except WeightsError as error:
+            raise WeightsError(f"{error}\n  or do without:      model:=sgbm needs no weights") from None
+        self._rows = RectificationReport(matches=0)
+        self._rows_checked_s = -math.inf
+        self._estimator.warm_up()
+        self.start()
 
     def describe(self) -> str:
         """See `DepthNode.describe`."""
-        return f"{self.settings.model} on {self._estimator.matcher.device}"
+        return f"{self._estimator.matcher.name} on {self._estimator.matcher.device}"
+
+    def diagnostic_values(self) -> dict[str, Any]:
+        """See `DepthNode.diagnostic_values`."""
+        return {"vertical offset of right against left (px)": f"{self._rows.offset_px:.2f}" if self._rows.enough else "unknown"}
 
     def process(self, frame: tuple[Any, ...]) -> None:
         """See `DepthNode.process`."""
@@ -65,10 +86,28 @@ class StereoDepthNode(DepthNode[StereoSettings]):
             self.publish("depth/image_rect", lambda: conversions.depth_image(depth_m, settings.depth_encoding, header))
             self.publish("depth/camera_info", lambda: conversions.camera_info(rig.left, header))
             self.publish("disparity", lambda: conversions.disparity_image(prediction, valid, header))
-            self.publish("points2", lambda: self.cloud_message(geometry.unproject(depth_m, rig.left), left, header))
-            self.publish(
-                "confidence",
-                lambda: conversions.image_from_array(prediction.confidence.cpu().numpy(), "32FC1", header),
+            self.publish("points2", lambda: self.cloud_message(self._points(prediction, valid), left, header))
+            self.publish("confidence", lambda: conversions.map_image(prediction.confidence, header))
+            self.publish("occlusion", lambda: conversions.map_image(prediction.occlusion, header))
+        self._check_rows(left, right)
+
+    def _points(self, prediction: StereoPrediction, valid: torch.Tensor) -> torch.Tensor:
+        """(H, W, 3) in OpenGL camera space. The edge filter sees all depth, since it judges a pixel by its neighbours."""
+        depth_m = remove_flying_pixels(prediction.depth_m) if self.settings.cloud_edge_filter else prediction.depth_m
+        return geometry.unproject(torch.where(valid, depth_m, torch.nan), prediction.rig.left)
+
+    def _check_rows(self, left: np.ndarray, right: np.ndarray) -> None:
+        """Now and then, see whether the rows are aligned; matching fails quietly where they are not."""
+        period_s = self.settings.rectification_check_period
+        if not period_s or time.monotonic() - self._rows_checked_s < period_s:
+            return
+        self._rows_checked_s = time.monotonic()
+        self._rows = vertical_offset(left, right)
+        if self._rows.enough and abs(self._rows.offset_px) > _MAX_ROW_OFFSET_PX:
+            self.warn(
+                "rows",
+                f"right is {self._rows.offset_px:+.1f} rows off left, which spoils depth: calibrate the pair again, and "
+                "check that camera_info and images belong together",
             )
 
 

@@ -10,20 +10,17 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-import rclpy
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from vizion3d.camera import PinholeCamera, StereoRig
-from vizion3d.errors import Vizion3dError
 from vizion3d.synthetic import StereoFrame, default_scene, render_stereo
 from vizion3d_ros import conversions, parameters
 from vizion3d_ros.parameters import parameter
+from vizion3d_ros.program import run
 
 _LOOP_FRAMES = 20  # each is drawn once, then repeated, so that the camera leaves the processor to others
 
@@ -98,17 +95,7 @@ class SyntheticCameraNode(Node):
 
 def main(args: list[str] | None = None) -> int:
     """Console script synthetic_camera_node."""
-    rclpy.init(args=args)
-    try:
-        rclpy.spin(SyntheticCameraNode())
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except Vizion3dError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    finally:
-        try_shutdown()
-    return 0
+    return run(SyntheticCameraNode, args)
 
 
 if __name__ == "__main__":

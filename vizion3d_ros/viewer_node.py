@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""depth_viewer_node: watches a stereo depth node, prints error and latency of each frame, writes pictures and a report, stops.
+"""depth_viewer_node: watches a depth node, prints error and latency of each frame, writes pictures and a report, stops.
 
 Latency is the time from the stamp of the image to the arrival of the depth here. Where the stamps are not of this
 machine's clock (a bag), it is the time between the arrivals of the image and of its depth.
@@ -35,7 +35,11 @@ from vizion3d_ros.conversions import stamp_ns
 from vizion3d_ros.inputs import REPORT_PERIOD_S, SyncedInputs
 from vizion3d_ros.parameters import parameter
 
-_OUTPUTS = {"depth/image_rect": Image, "disparity": DisparityImage, "points2": PointCloud2}
+# kind of node: (image, outputs: depth, cloud, and what the depth was made from)
+_TOPICS = {
+    "stereo": ("left/image_rect", {"depth/image_rect": Image, "points2": PointCloud2, "disparity": DisparityImage}),
+    "mono": ("image_raw", {"depth/image_raw": Image, "points2": PointCloud2, "inverse_depth": Image}),
+}
 _TRUTH = {"truth/depth": Image, "truth/visible": Image}
 _LIVE_STAMP_AGE_S = 10.0
 _QUEUE_SIZE = 30
@@ -45,6 +49,7 @@ _QUEUE_SIZE = 30
 class ViewerSettings:
     """Parameters of depth_viewer_node."""
 
+    kind: str = parameter("stereo", "which node to watch", choices=("stereo", "mono"))
     frames: int = parameter(30, "frames to watch before stopping", limits=(1, 1000000))
     timeout: float = parameter(60.0, "seconds without a frame after which to give up", limits=(1.0, 100000.0))
     truth: bool = parameter(True, "compare with truth/depth and truth/visible")
@@ -90,8 +95,9 @@ class DepthViewerNode(Node):
         self.last_frame: tuple[Any, ...] = ()
         self._last_arrival_s = time.monotonic()
         self._images: OrderedDict[int, tuple[float, Image]] = OrderedDict()
-        self.create_subscription(Image, "left/image_rect", self._on_image, qos_profile_sensor_data)
-        kinds = {**_OUTPUTS, **(_TRUTH if self.settings.truth else {})}
+        image_topic, outputs = _TOPICS[self.settings.kind]
+        self.create_subscription(Image, image_topic, self._on_image, qos_profile_sensor_data)
+        kinds = {**outputs, **(_TRUTH if self.settings.truth else {})}
         self._inputs = SyncedInputs(self, kinds, self._on_frame, lambda _, text: self.get_logger().warning(text))
         self._inputs.configure(tolerance_s=0.0, queue_size=_QUEUE_SIZE)
         self._inputs.subscribe()
@@ -144,16 +150,15 @@ def organized_cloud(message: PointCloud2) -> PointCloud:
 
 def write_results(folder: Path, frame: tuple[Any, ...], reports: list[FrameReport]) -> None:
     """Write the pictures of a frame, its cloud, and the report of all frames."""
-    image, depth_message, disparity_message, cloud_message = frame[:4]
+    image, depth_message, cloud_message, source = frame[:4]
     folder.mkdir(parents=True, exist_ok=True)
-    left = conversions.rgb_from_image(image)
-    disparity = float_map(disparity_message.image)
+    rgb = conversions.rgb_from_image(image)
     cloud = organized_cloud(cloud_message)
     dense = cloud.dense()
     pictures = {
-        "left": left,
+        "image": rgb,
         "depth": colorize_depth(float_map(depth_message)),
-        "disparity": colorize_disparity(np.where(disparity < disparity_message.min_disparity, np.nan, disparity)),
+        **_picture_of_source(source),
         "cloud": render_cloud(dense.points, dense.colors),
     }
     pictures["overview"] = side_by_side(list(pictures.values()), list(pictures))
@@ -161,6 +166,13 @@ def write_results(folder: Path, frame: tuple[Any, ...], reports: list[FrameRepor
         cv2.imwrite(str(folder / f"{name}.png"), picture[..., ::-1])
     cloud.write_ply(folder / "cloud.ply")
     (folder / "report.md").write_text(_report_text(image, reports))
+
+
+def _picture_of_source(source: DisparityImage | Image) -> dict[str, np.ndarray]:
+    if isinstance(source, Image):
+        return {"inverse_depth": colorize_disparity(float_map(source))}
+    disparity = float_map(source.image)
+    return {"disparity": colorize_disparity(np.where(disparity < source.min_disparity, np.nan, disparity))}
 
 
 def _report_text(image: Image, reports: list[FrameReport]) -> str:
@@ -180,7 +192,7 @@ def _report_text(image: Image, reports: list[FrameReport]) -> str:
         + row("pixels with depth", [100 * r.valid_part for r in reports], "%")
         + row("median depth error of them", [r.median_error and 100 * r.median_error for r in reports], "%")
         + row("of them off by more than 5 %", [r.bad_part and 100 * r.bad_part for r in reports], "%")
-        + "\nPictures: left.png, depth.png, disparity.png, cloud.png, overview.png. Point cloud: cloud.ply.\n"
+        + "\nPictures: image, depth, disparity or inverse_depth, cloud, overview (.png). Point cloud: cloud.ply.\n"
     )
 
 

@@ -22,6 +22,7 @@ OUTPUTS = {
     "disparity": DisparityImage,
     "points2": PointCloud2,
     "confidence": Image,
+    "occlusion": Image,
 }
 
 
@@ -45,8 +46,8 @@ def shifted_rig() -> StereoRig:
 def test_every_field_with_default_parameters(ros, shifted_rig):
     rig = shifted_rig
     frame = render_stereo(default_scene(), rig)
-    outputs = one_frame(ros, rig, frame)
-    depth_message, info, disparity, cloud, confidence = outputs.values()
+    outputs = one_frame(ros, rig, frame, cloud_edge_filter=False)
+    depth_message, info, disparity, cloud, confidence, occlusion = outputs.values()
 
     for message in (*outputs.values(), disparity.image):
         assert (message.header.stamp.sec, message.header.stamp.nanosec) == divmod(STAMP_NS, 10**9)
@@ -94,6 +95,8 @@ def test_every_field_with_default_parameters(ros, shifted_rig):
 
     sure = float_map(confidence)
     assert ((sure >= 0) & (sure <= 1)).all() and (sure[valid] >= 0.1).all()
+    seen = float_map(occlusion)
+    assert ((seen >= 0) & (seen <= 1)).all() and (seen[valid] >= 0.5).all()
 
 
 def test_depth_in_millimetres_decimated_plain_cloud_and_other_frame(ros, rig, frame):
@@ -106,8 +109,9 @@ def test_depth_in_millimetres_decimated_plain_cloud_and_other_frame(ros, rig, fr
         cloud_decimation=4,
         frame_id="head",
         z_far=5.0,
+        cloud_edge_filter=False,
     )
-    depth_message, info, disparity, cloud, _ = outputs.values()
+    depth_message, info, disparity, cloud, *_ = outputs.values()
     assert {message.header.frame_id for message in outputs.values()} == {"head"}
     assert disparity.image.header.frame_id == "head"
     assert depth_message.encoding == "16UC1" and depth_message.step == 2 * 640
@@ -121,6 +125,15 @@ def test_depth_in_millimetres_decimated_plain_cloud_and_other_frame(ros, rig, fr
     points = np.frombuffer(cloud.data, "<f4").reshape(-1, 4)
     assert len(points) == cloud.width == np.count_nonzero(depth_mm[::4, ::4])
     np.testing.assert_allclose(points[:, 2], depth_mm[::4, ::4][depth_mm[::4, ::4] > 0] / 1000, atol=6e-4)
+
+
+def test_edge_filter_only_takes_points_away(ros, rig, frame):
+    outputs = one_frame(ros, rig, frame)
+    depth = float_map(outputs["depth/image_rect"])
+    z = np.frombuffer(outputs["points2"].data, "<f4").reshape(480, 640, 4)[..., 2]
+    kept = np.isfinite(z)
+    np.testing.assert_array_equal(z[kept], depth[kept])
+    assert 0 < np.isfinite(depth).sum() - kept.sum() < 0.02 * kept.sum()
 
 
 def test_empty_cloud_is_still_a_cloud(ros, rig, frame):

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""mono_depth_node in its own process over real DDS, with generated weights of the Small network."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+
+from generated_weights import depth_anything_state_dict
+from ros_harness import float_map, make_header
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+
+from vizion3d.images import load_rgb
+from vizion3d.lifting import MonoDepthEstimator
+from vizion3d.lifting.depth_anything import CONFIGS, DepthAnythingV2
+from vizion3d_ros import conversions
+
+INPUT_SIZE = 126  # small, so that a frame takes a fraction of a second
+STAMP_NS = 1_700_000_000_000_000_000
+OUTPUTS = {"depth/image_raw": Image, "depth/camera_info": CameraInfo, "inverse_depth": Image, "points2": PointCloud2}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    with torch.device("meta"):
+        shapes = {key: tensor.shape for key, tensor in DepthAnythingV2(CONFIGS["vits"]).state_dict().items()}
+    path = tmp_path_factory.mktemp("weights") / "generated.pth"
+    torch.save(depth_anything_state_dict(shapes), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def picture():
+    """A picture with edges and gradients, taller than wide in no way."""
+    v, u = np.mgrid[:120, :160]
+    return np.stack((u, v * 2, (u // 20 + v // 20) % 2 * 200), axis=-1).astype(np.uint8)
+
+
+def start(ros, weights, **parameters):
+    node = ros.start("mono_node", parameters={"model": weights, "input_size": INPUT_SIZE, **parameters})
+    ros.wait_for(lambda: "ready (" in node.log or not node.is_alive, "the node to be ready")
+    assert node.is_alive, node.log
+    return node
+
+
+def raw_camera_info(header, D=(0.1, -0.05, 0.001, -0.002, 0.0), model="plumb_bob") -> CameraInfo:
+    K = [130.0, 0.0, 82.0, 0.0, 128.0, 58.0, 0.0, 0.0, 1.0]
+    P = [120.0, 0.0, 80.0, 0.0, 0.0, 120.0, 60.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+    R = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+    return CameraInfo(header=header, width=160, height=120, distortion_model=model, d=list(D), k=K, r=R, p=P)
+
+
+class Camera:
+    """Publishes images, with CameraInfo or without."""
+
+    def __init__(self, ros) -> None:
+        self.ros = ros
+        self.images = ros.node.create_publisher(Image, "image_raw", 5)
+        self.infos = ros.node.create_publisher(CameraInfo, "camera_info", 5)
+
+    def wait_for_subscribers(self) -> None:
+        self.ros.wait_for(lambda: self.images.get_subscription_count() and self.infos.get_subscription_count(), "subscriptions")
+
+    def publish(self, rgb, stamp_ns, info=True) -> None:
+        header = make_header(stamp_ns, "camera_optical")
+        self.images.publish(conversions.image_from_array(rgb, "rgb8", header))
+        if info:
+            self.infos.publish(raw_camera_info(header))
+
+
+def xyz(cloud: PointCloud2) -> np.ndarray:
+    return np.frombuffer(cloud.data, "<f4").reshape(cloud.height, cloud.width, 4)[..., :3]
+
+
+def test_outputs_of_a_raw_image_with_distortion(ros, weights, picture):
+    node = start(ros, weights)
+    received = {topic: ros.listen(topic, kind) for topic, kind in OUTPUTS.items()}
+    camera = Camera(ros)
+    camera.wait_for_subscribers()
+    camera.publish(picture, STAMP_NS)
+    ros.wait_for(lambda: all(received.values()), "all outputs")
+    depth_message, info, inverse_message, cloud = (messages[0] for messages in received.values())
+    for message in (depth_message, info, inverse_message, cloud):
+        assert conversions.stamp_ns(message.header.stamp) == STAMP_NS
+        assert message.header.frame_id == "camera_optical"
+
+    prediction = MonoDepthEstimator(weights, "cpu", input_size=INPUT_SIZE).estimate(picture)
+    inverse, depth = float_map(inverse_message), float_map(depth_message)
+    np.testing.assert_allclose(inverse, prediction.output.numpy(), rtol=1e-4, atol=1e-4)
+    low, high = inverse.min(), inverse.max()
+    np.testing.assert_allclose(depth, 0.5 + (1 - (inverse - low) / (high - low)) * 9.5, rtol=1e-4)
+
+    expected = raw_camera_info(info.header)
+    assert (info.k == expected.k).all() and (info.p == expected.p).all() and list(info.d) == list(expected.d)
+    assert (info.width, info.height, info.distortion_model) == (160, 120, "plumb_bob")
+
+    points = xyz(cloud).astype(np.float64)
+    np.testing.assert_allclose(points[..., 2], depth, rtol=1e-6)
+    K, D = np.array(expected.k).reshape(3, 3), np.array(expected.d)
+    pixels, _ = cv2.projectPoints(points.reshape(-1, 1, 3), np.zeros(3), np.zeros(3), K, D)
+    v, u = np.mgrid[:120, :160]
+    assert np.abs(pixels.reshape(120, 160, 2) - np.stack((u, v), axis=-1)).max() < 0.05
+
+    assert "depth is RELATIVE" in node.log and "relative depth, NOT metres" in node.log
+
+
+def test_metric_weights_give_metres_and_a_rectified_image_uses_P(ros, weights, picture):
+    node = start(ros, weights, max_depth=20.0, rectified=True)
+    depths, clouds = ros.listen("depth/image_raw", Image), ros.listen("points2", PointCloud2)
+    camera = Camera(ros)
+    camera.wait_for_subscribers()
+    camera.publish(picture, STAMP_NS)
+    ros.wait_for(lambda: depths and clouds, "depth and cloud")
+    depth, points = float_map(depths[0]), xyz(clouds[0])
+    assert depth.min() > 0 and depth.max() < 20
+    v, u = np.mgrid[:120, :160]
+    np.testing.assert_allclose(points[..., 0], (u - 80) / 120 * depth, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(points[..., 1], (v - 60) / 120 * depth, rtol=1e-4, atol=1e-5)
+    assert "metric up to 20 m" in node.log and "RELATIVE" not in node.log
+
+
+def test_depth_flows_without_camera_info_and_the_cloud_says_why_it_waits(ros, weights, picture):
+    node = start(ros, weights)
+    depths, inverses = ros.listen("depth/image_raw", Image), ros.listen("inverse_depth", Image)
+    clouds = ros.listen("points2", PointCloud2)
+    camera = Camera(ros)
+    camera.wait_for_subscribers()
+    for i in range(3):
+        camera.publish(picture, STAMP_NS + i, info=False)
+        ros.wait_for(lambda i=i: len(depths) == len(inverses) == i + 1, "depth without CameraInfo", 20)
+    assert not clouds
+    assert "no CameraInfo with the stamp of the image on /camera_info: depth goes on, points2" in node.log
+    for i in range(3, 10):  # it comes after all
+        camera.publish(picture, STAMP_NS + i)
+        ros.spin_for(0.5)
+        if clouds:
+            break
+    assert clouds
+
+
+def test_a_lens_that_cannot_be_inverted_everywhere_leaves_pixels_out_and_an_unknown_one_is_named(ros, weights, picture):
+    node = start(ros, weights)
+    clouds = ros.listen("points2", PointCloud2)
+    camera = Camera(ros)
+    camera.wait_for_subscribers()
+
+    def publish(stamp_ns, **changes):
+        header = make_header(stamp_ns)
+        camera.images.publish(conversions.image_from_array(picture, "rgb8", header))
+        camera.infos.publish(raw_camera_info(header, **changes))
+
+    publish(STAMP_NS, model="kannala")
+    ros.wait_for(lambda: "distortion model is 'kannala'; known are plumb_bob" in node.log, "the refusal")
+    publish(STAMP_NS + 1, D=(-0.9, 0.0, 0.0, 0.0, 0.0))
+    ros.wait_for(lambda: clouds, "a cloud")
+    valid = np.isfinite(xyz(clouds[0])).all(axis=-1)
+    assert 0.2 < valid.mean() < 0.99
+    assert valid[58, 82] and not valid[0, 0]
+
+
+@pytest.mark.parametrize("name", ["tum_fr2_desk/rgb.png", "nyu_basement/rgb.jpg"])
+def test_real_frames(ros, weights, data, name):
+    path = data / "rgbd" / name
+    numbers = json.loads((path.parent / "intrinsics.json").read_text())
+    rgb = load_rgb(path)
+    start(ros, weights)
+    depths, clouds = ros.listen("depth/image_raw", Image), ros.listen("points2", PointCloud2)
+    camera = Camera(ros)
+    camera.wait_for_subscribers()
+    header = make_header(STAMP_NS)
+    info = raw_camera_info(header, D=())
+    info.width, info.height = 640, 480
+    info.k = [numbers["fx"], 0.0, numbers["cx"], 0.0, numbers["fy"], numbers["cy"], 0.0, 0.0, 1.0]
+    camera.images.publish(conversions.image_from_array(rgb[..., ::-1], "bgr8", header))
+    camera.infos.publish(info)
+    ros.wait_for(lambda: depths and clouds, "depth and cloud")
+    depth = float_map(depths[0])
+    assert depth.shape == (480, 640) and depth.min() == pytest.approx(0.5) and depth.max() == pytest.approx(10)
+    assert depth.std() > 0.1
+    np.testing.assert_allclose(xyz(clouds[0])[100, 200, 0], (200 - numbers["cx"]) / numbers["fx"] * depth[100, 200], rtol=1e-5)
+
+
+def test_raw_recording(ros, weights, data):
+    pytest.importorskip("rosbags", reason="rosbags is not installed")
+    remaps = ["image_raw:=/stereo/left/image_raw", "camera_info:=/stereo/left/camera_info"]
+    words = [word for remap in remaps for word in ("-r", remap)]
+    settings = ("-p", f"model:={weights}", "-p", f"input_size:={INPUT_SIZE}")
+    node = ros.start("mono_node", "--ros-args", *settings, *words)
+    clouds = ros.listen("points2", PointCloud2)
+    ros.wait_for(lambda: "ready (" in node.log, "the node")
+    topics = [remap.partition(":=")[2] for remap in remaps]
+    ros.start(
+        "bag_player",
+        str(data / "bags/euroc_v1_01_raw"),
+        "--rate",
+        "0.1",
+        "--topics",
+        *topics,
+        "--wait-for-subscribers",
+        *topics,
+    )
+    ros.wait_for(lambda: len(clouds) == 10, "a cloud of every image", 60)
+    assert all(np.isfinite(xyz(cloud)).all(axis=-1).mean() > 0.9 for cloud in clouds)
+
+
+def test_missing_weights_end_it_with_the_command_that_gets_them(ros, tmp_path, monkeypatch):
+    monkeypatch.setenv("VIZION3D_OFFLINE", "1")
+    monkeypatch.setenv("VIZION3D_MODEL_CACHE", str(tmp_path))
+    node = ros.start("mono_node")
+    assert node.wait() == 1
+    assert "vizion3d weights get depth-anything-v2-small" in node.log
+    assert "Traceback" not in node.log

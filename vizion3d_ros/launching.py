@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the launch files share. Imports launch and launch_ros, so only launch files import this."""
+
+from __future__ import annotations
+
+import yaml
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.conditions import IfCondition
+from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.substitutions import FindPackageShare
+
+from launch import LaunchContext, LaunchDescription
+from vizion3d_ros import fast_dds
+
+# argument: (default, description)
+_COMMON_ARGUMENTS = {
+    "namespace": ("", "namespace of the node and its outputs"),
+    "use_sim_time": ("false", "take the time from /clock, for bags"),
+    "log_level": ("info", "debug, info, warn, error or fatal"),
+    "rviz": ("false", "open RViz with a ready view"),
+}
+# Arguments that are parameters of the node too. Empty leaves the choice to params_file.
+_PARAMETERS = {
+    "device": "auto, cpu, mps, cuda or cuda:N; empty: as params_file says",
+    "approximate_sync": "true: match stamps that are close instead of equal; empty: as params_file says",
+}
+
+
+def depth_launch(
+    name: str,
+    executable: str,
+    model: str,
+    arguments: dict[str, tuple[str, str]],
+    remappings: list[tuple[str, list[LaunchConfiguration | str]]],
+) -> LaunchDescription:
+    """One depth node with its arguments, and RViz if it is wanted.
+
+    Args:
+        name: of the files config/NAME.yaml and rviz/NAME.rviz.
+        executable: of the node.
+        model: what the argument `model` may be.
+        arguments: further arguments: (default, description).
+        remappings: of the node's inputs.
+    """
+    share = FindPackageShare("vizion3d")
+    parameters = {"model": f"{model}; empty: as params_file says", **_PARAMETERS}
+    described = {**arguments, **_COMMON_ARGUMENTS, **{key: ("", text) for key, text in parameters.items()}}
+    params_file = DeclareLaunchArgument(
+        "params_file",
+        default_value=PathJoinSubstitution([share, "config", f"{name}.yaml"]),
+        description="YAML file of parameters; the other arguments win over it",
+    )
+
+    def make_node(context: LaunchContext) -> list[Node]:
+        given = {key: LaunchConfiguration(key).perform(context) for key in (*parameters, "use_sim_time")}
+        overrides = {key: yaml.safe_load(text) for key, text in given.items() if text}
+        return [
+            Node(
+                package="vizion3d",
+                executable=executable,
+                namespace=LaunchConfiguration("namespace"),
+                output="screen",
+                parameters=[LaunchConfiguration("params_file"), overrides],
+                remappings=remappings,
+                arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
+            )
+        ]
+
+    rviz = Node(
+        package="rviz2",
+        executable="rviz2",
+        namespace=LaunchConfiguration("namespace"),
+        arguments=["-d", PathJoinSubstitution([share, "rviz", f"{name}.rviz"])],
+        condition=IfCondition(LaunchConfiguration("rviz")),
+    )
+    # Large images get lost without the profile; one that is set already stays.
+    profile = [
+        SetEnvironmentVariable(variable, EnvironmentVariable(variable, default_value=path))
+        for variable, path in fast_dds.environment().items()
+    ]
+    declared = [
+        DeclareLaunchArgument(key, default_value=default, description=text) for key, (default, text) in described.items()
+    ]
+    return LaunchDescription([params_file, *declared, *profile, OpaqueFunction(function=make_node), rviz])
