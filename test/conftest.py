@@ -39,6 +39,37 @@ def frame(rig: StereoRig) -> StereoFrame:
     return render_stereo(default_scene(), rig)
 
 
+@pytest.fixture(scope="session")
+def vits_file(tmp_path_factory) -> Path:
+    """Generated weights of Depth Anything V2 Small."""
+    import torch
+    from generated_weights import depth_anything_state_dict
+
+    from vizion3d.lifting.depth_anything import CONFIGS, DepthAnythingV2
+
+    with torch.device("meta"):
+        network = DepthAnythingV2(CONFIGS["vits"])
+    path = tmp_path_factory.mktemp("weights") / "generated_vits.pth"
+    torch.save(depth_anything_state_dict({key: tensor.shape for key, tensor in network.state_dict().items()}), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def s2m2_file(tmp_path_factory) -> Path:
+    """Generated weights of a very small S2M2."""
+    import torch
+    from generated_weights import s2m2_state_dict
+
+    from vizion3d.stereo.s2m2 import S2M2
+
+    with torch.device("meta"):
+        network = S2M2(channels=8, transformers=1)
+    path = tmp_path_factory.mktemp("weights") / "CH8NTR1.pth"
+    shapes = {key: tensor.shape for key, tensor in network.state_dict().items()}
+    torch.save({"state_dict": s2m2_state_dict(shapes, salt="tests")}, path)
+    return path
+
+
 @pytest.fixture
 def ros():
     """ROS nodes in processes of their own and one in this process, all in a domain that nobody else uses."""

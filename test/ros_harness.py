@@ -29,6 +29,8 @@ from vizion3d_ros import conversions, fast_dds
 ENVIRONMENT = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", "PYTHONUNBUFFERED": "1", **fast_dds.environment()}
 os.environ.update(ENVIRONMENT)  # Fast DDS reads it when the first participant is made
 TIMEOUT_S = 60.0
+# What is sent best effort before the receiver knows the sender is lost, although the sender knows the receiver already.
+RESEND_AFTER_S = 3.0
 
 
 class Process:
@@ -79,6 +81,8 @@ class RosHarness:
     def __init__(self, domain: int) -> None:
         self.domain = domain
         self._processes: list[Process] = []
+        self._last_send: Callable[[], None] | None = None
+        self._sent_s = 0.0
 
     def __enter__(self) -> RosHarness:
         self._context = Context()
@@ -123,7 +127,7 @@ class RosHarness:
             result = condition()
             if result:
                 return result
-            self._executor.spin_once(timeout_sec=0.02)
+            self._spin_once()
         logs = "\n".join(process.log for process in self._processes)
         raise AssertionError(f"waited {timeout_s} s for {what}\n{logs}")
 
@@ -131,7 +135,18 @@ class RosHarness:
         """Let messages come in for a while."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            self._executor.spin_once(timeout_sec=0.02)
+            self._spin_once()
+
+    def send(self, publish: Callable[[], None]) -> None:
+        """Publish something now, and once more whenever the test has waited in vain for a while."""
+        self._last_send = publish
+        self._sent_s = time.monotonic()
+        publish()
+
+    def _spin_once(self) -> None:
+        self._executor.spin_once(timeout_sec=0.02)
+        if self._last_send and time.monotonic() - self._sent_s > RESEND_AFTER_S:
+            self.send(self._last_send)
 
 
 class StereoSource:
@@ -163,6 +178,9 @@ class StereoSource:
             "left_image_rect": conversions.image_from_array(left, "rgb8", header),
             "right_image_rect": conversions.image_from_array(right, "rgb8", header),
         } | changes
+        self._ros.send(lambda: self._publish(messages))
+
+    def _publish(self, messages: dict[str, Any]) -> None:
         for topic, publisher in self.publishers.items():
             publisher.publish(messages[topic.replace("/", "_")])
 

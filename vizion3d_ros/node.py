@@ -88,8 +88,8 @@ class DepthNode(Node, Generic[S]):
         self.create_timer(REPORT_PERIOD_S, self._inputs.report, clock=steady)
         self.create_timer(WAIT_FOR_PARTNERS_S, self._inputs.check_waiting, clock=steady)
         self.create_timer(_DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, clock=steady)
-        if not _HAS_MATCHED_EVENTS:
-            self.create_timer(_POLL_PERIOD_S, self._update_inputs, clock=steady)
+        # Matched events tell of listeners at once. Where there are none (Humble), or one is missed, a timer does.
+        self.create_timer(1.0 if _HAS_MATCHED_EVENTS else _POLL_PERIOD_S, self._update_inputs, clock=steady)
         fast_dds.advise(self.get_logger())
         self._update_inputs()
         topics = ", ".join(self.resolve_topic_name(topic) for topic in self._outputs)

@@ -17,7 +17,6 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
-from generated_weights import depth_anything_state_dict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -31,24 +30,11 @@ from vizion3d.lifting import (
     api,
 )
 from vizion3d.lifting.api import relative_cloud_depth
-from vizion3d.lifting.depth_anything import CONFIGS, DepthAnythingV2
 
 ROOT = Path(__file__).parents[2]
 INPUT_SIZE = 42
 ORIENTATION = 0x0112  # EXIF tag
 NAN, INF = float("nan"), float("inf")
-
-
-@pytest.fixture(scope="session")
-def vits_file(tmp_path_factory):
-    """Weights of the small network, one file for all modules that have this fixture."""
-    path = tmp_path_factory.getbasetemp() / "generated_vits.pth"
-    if not path.exists():
-        with torch.device("meta"):
-            shapes = {key: tensor.shape for key, tensor in DepthAnythingV2(CONFIGS["vits"]).state_dict().items()}
-        torch.save(depth_anything_state_dict(shapes), path)
-    yield path
-    path.unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -180,9 +166,9 @@ def test_distortion_may_be_any_sequence_of_numbers(distortion):
         ({"fy": 0}, r"fy is 0\.0; it must be positive"),
         ({"fy": "-1"}, r"fy is -1\.0; it must be positive"),
         ({"fy": INF}, "fy is inf; it must be finite"),
-        ({"fx": "wide"}, "fx is 'wide'; it must be a number or None"),
+        ({"fx": "wide"}, "fx is 'wide'; it must be a number"),
         ({"fx": 10**400}, "fx is 1.*; it must be"),
-        ({"cx": [1]}, r"cx is \[1\]; it must be a number or None"),
+        ({"cx": [1]}, r"cx is \[1\]; it must be a number"),
         ({"cx": NAN}, "cx is nan; it must be finite"),
         ({"cy": "-inf"}, "cy is -inf; it must be finite"),
         ({"max_depth_m": 0}, r"max_depth_m is 0\.0; it must be positive"),

@@ -8,13 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from generated_weights import depth_anything_state_dict
 
 from vizion3d.errors import InputError, WeightsError
 from vizion3d.lifting import MonoDepthEstimator, MonoPrediction
 from vizion3d.lifting.depth_anything import (
-    CONFIGS,
-    DepthAnythingV2,
     load_depth_anything,
     network_size,
     prepare_image,
@@ -24,18 +21,6 @@ from vizion3d.weights import cache_path
 
 INPUT_SIZE = 42
 NAN, INF = float("nan"), float("inf")
-
-
-@pytest.fixture(scope="session")
-def vits_file(tmp_path_factory):
-    """Weights of the small network, one file for all modules that have this fixture."""
-    path = tmp_path_factory.getbasetemp() / "generated_vits.pth"
-    if not path.exists():
-        with torch.device("meta"):
-            shapes = {key: tensor.shape for key, tensor in DepthAnythingV2(CONFIGS["vits"]).state_dict().items()}
-        torch.save(depth_anything_state_dict(shapes), path)
-    yield path
-    path.unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from generated_weights import s2m2_state_dict
 
 from vizion3d.camera import PinholeCamera, StereoRig
 from vizion3d.errors import InputError, WeightsError
 from vizion3d.stereo import StereoDepth, StereoDepthCommand, StereoDepthEstimator
-from vizion3d.stereo.s2m2 import S2M2
 from vizion3d.stereo.s2m2_matcher import S2M2Matcher
 
 
@@ -87,38 +85,29 @@ def test_too_small_pairs_are_refused(size):
         estimator.estimate(image, image, rig)
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    with torch.device("meta"):
-        shapes = {key: tensor.shape for key, tensor in S2M2(channels=8, transformers=1).state_dict().items()}
-    path = tmp_path_factory.mktemp("weights") / "tiny.pth"
-    torch.save({"state_dict": s2m2_state_dict(shapes, salt="api")}, path)
-    return path
-
-
-def test_the_easy_door_is_the_exact_door(weights):
+def test_the_easy_door_is_the_exact_door(s2m2_file):
     rng = np.random.default_rng(0)
     left, right = rng.integers(0, 255, (2, 70, 90, 3), dtype=np.uint8)
-    command = StereoDepthCommand(left, right, model_backend=weights)
+    command = StereoDepthCommand(left, right, model_backend=s2m2_file)
     result = StereoDepth().run(command)
-    expected = StereoDepthEstimator(weights).estimate(left, right, command.advanced_config.rig(90, 70))
+    expected = StereoDepthEstimator(s2m2_file).estimate(left, right, command.advanced_config.rig(90, 70))
     np.testing.assert_array_equal(result.disparity, expected.disparity_px)
     np.testing.assert_array_equal(result.occlusion, expected.occlusion)
-    assert result.backend_used == str(weights)
+    assert result.backend_used == str(s2m2_file)
 
 
-def test_float16_stays_close_and_bfloat16_is_refused(weights):
+def test_float16_stays_close_and_bfloat16_is_refused(s2m2_file):
     rng = np.random.default_rng(0)
     left, right = rng.integers(0, 255, (2, 64, 96, 3), dtype=np.uint8)
     rig = StereoRig(PinholeCamera(96, 64, 100.0, 100.0, 48.0, 32.0), 0.1)
     exact, half = (
-        StereoDepthEstimator(weights, "cpu", precision=p).estimate(left, right, rig).disparity_px
+        StereoDepthEstimator(s2m2_file, "cpu", precision=p).estimate(left, right, rig).disparity_px
         for p in ("float32", "float16")
     )
     assert half.dtype == torch.float32
     assert (exact - half).abs().median() < 0.1
     with pytest.raises(InputError, match="bfloat16, which is known to give bad disparities; use float16 or float32"):
-        StereoDepthEstimator(weights, precision="bfloat16")
+        StereoDepthEstimator(s2m2_file, precision="bfloat16")
 
 
 def test_unknown_and_foreign_weights_are_refused():

@@ -8,31 +8,19 @@ import json
 import cv2
 import numpy as np
 import pytest
-import torch
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
-from generated_weights import depth_anything_state_dict
 from ros_harness import float_map, make_header
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
 from vizion3d.images import load_rgb
 from vizion3d.lifting import MonoDepthEstimator
-from vizion3d.lifting.depth_anything import CONFIGS, DepthAnythingV2
 from vizion3d_ros import conversions
 
 INPUT_SIZE = 126  # small, so that a frame takes a fraction of a second
 STAMP_NS = 1_700_000_000_000_000_000
 OUTPUTS = {"depth/image_raw": Image, "depth/camera_info": CameraInfo, "inverse_depth": Image, "points2": PointCloud2}
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    with torch.device("meta"):
-        shapes = {key: tensor.shape for key, tensor in DepthAnythingV2(CONFIGS["vits"]).state_dict().items()}
-    path = tmp_path_factory.mktemp("weights") / "generated.pth"
-    torch.save(depth_anything_state_dict(shapes), path)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -69,17 +57,19 @@ class Camera:
 
     def publish(self, rgb, stamp_ns, info=True) -> None:
         header = make_header(stamp_ns, "camera_optical")
-        self.images.publish(conversions.image_from_array(rgb, "rgb8", header))
-        if info:
-            self.infos.publish(raw_camera_info(header))
+        self.send(conversions.image_from_array(rgb, "rgb8", header), raw_camera_info(header) if info else None)
+
+    def send(self, image: Image, info: CameraInfo | None) -> None:
+        """Publish these messages."""
+        self.ros.send(lambda: (self.images.publish(image), info and self.infos.publish(info)))
 
 
 def xyz(cloud: PointCloud2) -> np.ndarray:
     return np.frombuffer(cloud.data, "<f4").reshape(cloud.height, cloud.width, 4)[..., :3]
 
 
-def test_outputs_of_a_raw_image_with_distortion(ros, weights, picture):
-    node = start(ros, weights)
+def test_outputs_of_a_raw_image_with_distortion(ros, vits_file, picture):
+    node = start(ros, vits_file)
     received = {topic: ros.listen(topic, kind) for topic, kind in OUTPUTS.items()}
     camera = Camera(ros)
     camera.wait_for_subscribers()
@@ -90,7 +80,7 @@ def test_outputs_of_a_raw_image_with_distortion(ros, weights, picture):
         assert conversions.stamp_ns(message.header.stamp) == STAMP_NS
         assert message.header.frame_id == "camera_optical"
 
-    prediction = MonoDepthEstimator(weights, "cpu", input_size=INPUT_SIZE).estimate(picture)
+    prediction = MonoDepthEstimator(vits_file, "cpu", input_size=INPUT_SIZE).estimate(picture)
     inverse, depth = float_map(inverse_message), float_map(depth_message)
     np.testing.assert_allclose(inverse, prediction.output.numpy(), rtol=1e-4, atol=1e-4)
     low, high = inverse.min(), inverse.max()
@@ -110,8 +100,8 @@ def test_outputs_of_a_raw_image_with_distortion(ros, weights, picture):
     assert "depth is RELATIVE" in node.log and "relative depth, NOT metres" in node.log
 
 
-def test_metric_weights_give_metres_and_a_rectified_image_uses_P(ros, weights, picture):
-    node = start(ros, weights, max_depth=20.0, rectified=True)
+def test_metric_weights_give_metres_and_a_rectified_image_uses_P(ros, vits_file, picture):
+    node = start(ros, vits_file, max_depth=20.0, rectified=True)
     depths, clouds = ros.listen("depth/image_raw", Image), ros.listen("points2", PointCloud2)
     camera = Camera(ros)
     camera.wait_for_subscribers()
@@ -125,15 +115,15 @@ def test_metric_weights_give_metres_and_a_rectified_image_uses_P(ros, weights, p
     assert "metric up to 20 m" in node.log and "RELATIVE" not in node.log
 
 
-def test_depth_flows_without_camera_info_and_the_cloud_says_why_it_waits(ros, weights, picture):
-    node = start(ros, weights)
+def test_depth_flows_without_camera_info_and_the_cloud_says_why_it_waits(ros, vits_file, picture):
+    node = start(ros, vits_file)
     depths, inverses = ros.listen("depth/image_raw", Image), ros.listen("inverse_depth", Image)
     clouds = ros.listen("points2", PointCloud2)
     camera = Camera(ros)
     camera.wait_for_subscribers()
     for i in range(3):
         camera.publish(picture, STAMP_NS + i, info=False)
-        ros.wait_for(lambda i=i: len(depths) == len(inverses) == i + 1, "depth without CameraInfo", 20)
+        ros.wait_for(lambda i=i: min(len(depths), len(inverses)) > i, "depth without CameraInfo", 20)
     assert not clouds
     assert "no CameraInfo with the stamp of the image on /camera_info: depth goes on, points2" in node.log
     for i in range(3, 10):  # it comes after all
@@ -144,16 +134,15 @@ def test_depth_flows_without_camera_info_and_the_cloud_says_why_it_waits(ros, we
     assert clouds
 
 
-def test_a_lens_that_cannot_be_inverted_everywhere_leaves_pixels_out_and_an_unknown_one_is_named(ros, weights, picture):
-    node = start(ros, weights)
+def test_a_lens_that_cannot_be_inverted_everywhere_leaves_pixels_out_and_an_unknown_one_is_named(ros, vits_file, picture):
+    node = start(ros, vits_file)
     clouds = ros.listen("points2", PointCloud2)
     camera = Camera(ros)
     camera.wait_for_subscribers()
 
     def publish(stamp_ns, **changes):
         header = make_header(stamp_ns)
-        camera.images.publish(conversions.image_from_array(picture, "rgb8", header))
-        camera.infos.publish(raw_camera_info(header, **changes))
+        camera.send(conversions.image_from_array(picture, "rgb8", header), raw_camera_info(header, **changes))
 
     publish(STAMP_NS, model="kannala")
     ros.wait_for(lambda: "distortion model is 'kannala'; known are plumb_bob" in node.log, "the refusal")
@@ -165,11 +154,11 @@ def test_a_lens_that_cannot_be_inverted_everywhere_leaves_pixels_out_and_an_unkn
 
 
 @pytest.mark.parametrize("name", ["tum_fr2_desk/rgb.png", "nyu_basement/rgb.jpg"])
-def test_real_frames(ros, weights, data, name):
+def test_real_frames(ros, vits_file, data, name):
     path = data / "rgbd" / name
     numbers = json.loads((path.parent / "intrinsics.json").read_text())
     rgb = load_rgb(path)
-    start(ros, weights)
+    start(ros, vits_file)
     depths, clouds = ros.listen("depth/image_raw", Image), ros.listen("points2", PointCloud2)
     camera = Camera(ros)
     camera.wait_for_subscribers()
@@ -177,8 +166,7 @@ def test_real_frames(ros, weights, data, name):
     info = raw_camera_info(header, D=())
     info.width, info.height = 640, 480
     info.k = [numbers["fx"], 0.0, numbers["cx"], 0.0, numbers["fy"], numbers["cy"], 0.0, 0.0, 1.0]
-    camera.images.publish(conversions.image_from_array(rgb[..., ::-1], "bgr8", header))
-    camera.infos.publish(info)
+    camera.send(conversions.image_from_array(rgb[..., ::-1], "bgr8", header), info)
     ros.wait_for(lambda: depths and clouds, "depth and cloud")
     depth = float_map(depths[0])
     assert depth.shape == (480, 640) and depth.min() == pytest.approx(0.5) and depth.max() == pytest.approx(10)
@@ -186,11 +174,11 @@ def test_real_frames(ros, weights, data, name):
     np.testing.assert_allclose(xyz(clouds[0])[100, 200, 0], (200 - numbers["cx"]) / numbers["fx"] * depth[100, 200], rtol=1e-5)
 
 
-def test_raw_recording(ros, weights, data):
+def test_raw_recording(ros, vits_file, data):
     pytest.importorskip("rosbags", reason="rosbags is not installed")
     remaps = ["image_raw:=/stereo/left/image_raw", "camera_info:=/stereo/left/camera_info"]
     words = [word for remap in remaps for word in ("-r", remap)]
-    settings = ("-p", f"model:={weights}", "-p", f"input_size:={INPUT_SIZE}")
+    settings = ("-p", f"model:={vits_file}", "-p", f"input_size:={INPUT_SIZE}")
     node = ros.start("mono_node", "--ros-args", *settings, *words)
     clouds = ros.listen("points2", PointCloud2)
     ros.wait_for(lambda: "ready (" in node.log, "the node")

@@ -9,21 +9,13 @@ import pytest
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
 from ros_harness import RosHarness, StereoSource, float_map
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
-from stereo_msgs.msg import DisparityImage
+from sensor_msgs.msg import PointField
 
 from vizion3d.camera import PinholeCamera, StereoRig
 from vizion3d.synthetic import default_scene, render_stereo
+from vizion3d_ros.stereo_node import OUTPUTS
 
 STAMP_NS = 1_700_000_000_123_456_789
-OUTPUTS = {
-    "depth/image_rect": Image,
-    "depth/camera_info": CameraInfo,
-    "disparity": DisparityImage,
-    "points2": PointCloud2,
-    "confidence": Image,
-    "occlusion": Image,
-}
 
 
 def one_frame(ros: RosHarness, rig: StereoRig, frame, **parameters):

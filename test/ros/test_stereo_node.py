@@ -237,7 +237,7 @@ def test_nothing_is_computed_or_subscribed_without_a_listener(ros, small_rig, sm
     source.wait_for_subscribers()
     source.publish(small_frame.left, small_frame.right, small_rig, START_NS)
     ros.wait_for(lambda: depths, "depth")
-    ros.wait_for(lambda: values().get("frames published") == "1", "diagnostics of the frame")
+    ros.wait_for(lambda: int(values()["frames published"]) >= 1, "diagnostics of the frame")
     assert "sgbm" in diagnostics[-1].status[0].hardware_id
     assert {"decode p50/p95 (ms)", "estimate p50/p95 (ms)", "arrival to publish p50/p95 (ms)"} <= values().keys()
 

@@ -5,31 +5,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
 from diagnostic_msgs.msg import DiagnosticArray
-from generated_weights import s2m2_state_dict
 from ros_harness import StereoSource, float_map
 from sensor_msgs.msg import Image
 from stereo_msgs.msg import DisparityImage
 
 from vizion3d.camera import PinholeCamera, StereoRig
 from vizion3d.stereo import StereoDepthEstimator
-from vizion3d.stereo.s2m2 import S2M2
 from vizion3d.synthetic import default_scene, render_stereo
 
 STAMP_NS = 1_700_000_000_000_000_000
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    with torch.device("meta"):
-        shapes = {key: tensor.shape for key, tensor in S2M2(channels=8, transformers=1).state_dict().items()}
-    path = tmp_path_factory.mktemp("weights") / "CH8NTR1.pth"
-    torch.save({"state_dict": s2m2_state_dict(shapes, salt="node")}, path)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +31,10 @@ def odd_frame(odd_rig):
     return render_stereo(default_scene(), odd_rig)
 
 
-def test_outputs_are_the_networks_and_gated_by_both_thresholds(ros, weights, odd_rig, odd_frame):
+def test_outputs_are_the_networks_and_gated_by_both_thresholds(ros, s2m2_file, odd_rig, odd_frame):
     thresholds = {"conf_threshold": 0.3, "occ_threshold": 0.6}
-    node = ros.start_stereo_node(model=weights, **thresholds)
-    assert f"{weights} on cpu" in node.log
+    node = ros.start_stereo_node(model=s2m2_file, **thresholds)
+    assert f"{s2m2_file} on cpu" in node.log
     names = ("depth/image_rect", "confidence", "occlusion")
     received = {name: ros.listen(name, Image) for name in names} | {"disparity": ros.listen("disparity", DisparityImage)}
     source = StereoSource(ros)
@@ -54,7 +42,7 @@ def test_outputs_are_the_networks_and_gated_by_both_thresholds(ros, weights, odd
     source.publish(odd_frame.left, odd_frame.right, odd_rig, STAMP_NS)
     ros.wait_for(lambda: all(received.values()), "all outputs")
 
-    expected = StereoDepthEstimator(weights, "cpu").estimate(odd_frame.left, odd_frame.right, odd_rig)
+    expected = StereoDepthEstimator(s2m2_file, "cpu").estimate(odd_frame.left, odd_frame.right, odd_rig)
     confidence, occlusion = (float_map(received[name][0]) for name in ("confidence", "occlusion"))
     np.testing.assert_allclose(confidence, expected.confidence.numpy(), atol=1e-3)
     np.testing.assert_allclose(occlusion, expected.occlusion.numpy(), atol=1e-3)

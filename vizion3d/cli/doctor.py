@@ -10,6 +10,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vizion3d.cli.pair import add_pair_arguments
+
 if TYPE_CHECKING:
     from vizion3d.camera import StereoRig
     from vizion3d.stereo.diagnosis import Finding
@@ -20,15 +22,7 @@ _MARKS = {"ok": "ok   ", "warning": "WARN ", "error": "ERROR"}
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser("doctor", help="check a stereo pair and its calibration", description=__doc__)
-    parser.add_argument("left", help="left image, rectified")
-    parser.add_argument("right", help="right image, rectified")
-    parser.add_argument(
-        "--calib",
-        nargs="+",
-        required=True,
-        metavar="FILE",
-        help="calibration: Middlebury or KITTI calib.txt, or the YAML files of the left and the right camera",
-    )
+    add_pair_arguments(parser)
     parser.set_defaults(run=run)
 
 

@@ -7,19 +7,13 @@ import argparse
 import time
 from pathlib import Path
 
+from vizion3d.cli.pair import add_pair_arguments
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser("stereo", help="depth of a rectified stereo pair", description=__doc__)
-    parser.add_argument("left", help="left image, rectified")
-    parser.add_argument("right", help="right image, rectified")
-    parser.add_argument(
-        "--calib",
-        nargs="+",
-        required=True,
-        metavar="FILE",
-        help="calibration: Middlebury or KITTI calib.txt, or the YAML files of the left and the right camera",
-    )
+    add_pair_arguments(parser)
     parser.add_argument(
         "--model", default="sgbm", help="sgbm, or S2M2 weights: s2m2-s to s2m2-xl, a path or an address (default: %(default)s)"
     )

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -15,6 +14,7 @@ from vizion3d.camera import Calibration
 from vizion3d.errors import InputError
 from vizion3d.images import ImageInput, load_rgb
 from vizion3d.lifting.estimator import DEFAULT_MODEL, PSEUDO_FAR_M, PSEUDO_NEAR_M, MonoDepthEstimator
+from vizion3d.options import finite_number
 from vizion3d.pointcloud import PointCloud
 from vizion3d.rays import pixel_rays
 from vizion3d.results import DepthResult
@@ -48,23 +48,12 @@ class DepthEstimationAdvanceConfig:
     def __post_init__(self) -> None:
         for name in ("fx", "fy", "cx", "cy", "max_depth_m"):
             value = getattr(self, name)
-            if value is None:
-                continue
-            try:
-                number = float(value)
-            except (TypeError, ValueError, OverflowError):
-                raise InputError(f"{name} is {value!r}; it must be a number or None") from None
-            if not math.isfinite(number):
-                raise InputError(f"{name} is {number}; it must be finite")
-            if name not in ("cx", "cy") and number <= 0:
-                raise InputError(f"{name} is {number}; it must be positive")
-            object.__setattr__(self, name, number)
+            if value is not None:
+                object.__setattr__(self, name, finite_number(name, value, positive=name not in ("cx", "cy")))
         try:
-            coefficients = tuple(float(number) for number in self.distortion)
-        except (TypeError, ValueError):
-            coefficients = (math.nan,)
-        if not all(map(math.isfinite, coefficients)):
-            raise InputError(f"distortion is {self.distortion!r}; it must be a sequence of finite numbers")
+            coefficients = tuple(finite_number("distortion", number) for number in self.distortion)
+        except TypeError:
+            raise InputError(f"distortion is {self.distortion!r}; it must be a sequence of numbers") from None
         object.__setattr__(self, "distortion", coefficients)
 
     def calibration(self, width: int, height: int) -> Calibration:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -15,6 +14,7 @@ from vizion3d import weights
 from vizion3d.camera import PinholeCamera, StereoRig
 from vizion3d.errors import InputError
 from vizion3d.images import ImageInput, load_rgb
+from vizion3d.options import finite_number
 from vizion3d.results import DepthResult
 from vizion3d.stereo.estimator import DEFAULT_MODEL, StereoDepthEstimator, StereoPrediction, ValidityLimits
 
@@ -51,17 +51,9 @@ class StereoDepthAdvancedConfig:
         for name, value in dataclasses.asdict(self).items():
             if name == "scale_factor" and value is None:
                 continue
-            try:
-                number = float(value)
-            except (TypeError, ValueError, OverflowError):
-                raise InputError(f"{name} is {value!r}; it must be a number") from None
-            if not math.isfinite(number):
-                raise InputError(f"{name} is {number}; it must be finite")
-            if name in ("focal_length", "baseline", "z_far", "scale_factor") and number <= 0:
-                raise InputError(f"{name} is {number}; it must be positive")
-            if name.endswith("_threshold") and not 0 <= number <= 1:
-                raise InputError(f"{name} is {number}; it must be from 0 to 1")
-            object.__setattr__(self, name, number)
+            positive = name in ("focal_length", "baseline", "z_far", "scale_factor")
+            object.__setattr__(self, name, finite_number(name, value, positive=positive))
+        _ = self.limits  # which checks its own ranges
 
     def rig(self, width: int, height: int) -> StereoRig:
         """The rig in metres, for images of this size."""

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The arguments of the commands that take a rectified pair and its calibration."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_pair_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add LEFT RIGHT --calib FILE [FILE]."""
+    parser.add_argument("left", help="left image, rectified")
+    parser.add_argument("right", help="right image, rectified")
+    parser.add_argument(
+        "--calib",
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="calibration: Middlebury or KITTI calib.txt, or the YAML files of the left and the right camera",
+    )
