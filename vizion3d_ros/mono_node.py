@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import numpy as np
 import torch
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
@@ -56,6 +57,12 @@ class MonoDepthNode(DepthNode[MonoSettings]):
         """See `DepthNode.describe`."""
         return self._estimator.describe()
 
+    def release(self) -> None:
+        """See `DepthNode.release`."""
+        del self._estimator
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
+
     def process(self, frame: tuple[Any, ...]) -> None:
         """See `DepthNode.process`."""
         image, info = frame
@@ -86,7 +93,7 @@ class MonoDepthNode(DepthNode[MonoSettings]):
         key = (calibration, size, self.settings.rectified)
         if key != self._rays_of:
             rays = pixel_rays(calibration, size, rectified=self.settings.rectified)
-            self._rays = torch.from_numpy(rays).to(depth_m.device, torch.float32)
+            self._rays = torch.from_numpy(rays.astype(np.float32)).to(depth_m.device)
             self._rays_of = key
         x, y = self._rays.unbind(-1)
         z = torch.where(torch.isfinite(x), depth_m, torch.nan)

@@ -96,8 +96,9 @@ class DepthNode(Node, Generic[S]):
         self.get_logger().info(f"ready ({self.describe()}), waiting for a listener on {topics}")
 
     def destroy_node(self) -> None:
-        """Stop the worker and destroy the node; a frame that is still in work keeps what it needs."""
+        """Stop the worker, release memory and destroy the node; a frame that is still in work keeps what it needs."""
         if self._worker.stop(_STOP_TIMEOUT_S):
+            self.release()
             super().destroy_node()
 
     # What a node defines
@@ -109,6 +110,9 @@ class DepthNode(Node, Generic[S]):
     def process(self, frame: tuple[Any, ...]) -> None:
         """Turn one message of each input into the outputs that are listened to."""
         raise NotImplementedError
+
+    def release(self) -> None:
+        """Give back the memory of the network."""
 
     # What a node uses
 

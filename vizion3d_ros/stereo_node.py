@@ -65,6 +65,12 @@ class StereoDepthNode(DepthNode[StereoSettings]):
         """See `DepthNode.diagnostic_values`."""
         return {"vertical offset of right against left (px)": f"{self._rows.offset_px:.2f}" if self._rows.enough else "unknown"}
 
+    def release(self) -> None:
+        """See `DepthNode.release`."""
+        del self._estimator
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
+
     def process(self, frame: tuple[Any, ...]) -> None:
         """See `DepthNode.process`."""
         left_image, left_info, right_image, right_info = frame
