@@ -28,7 +28,7 @@ from vizion3d_ros import conversions, fast_dds
 
 ENVIRONMENT = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", "PYTHONUNBUFFERED": "1", **fast_dds.environment()}
 os.environ.update(ENVIRONMENT)  # Fast DDS reads it when the first participant is made
-TIMEOUT_S = 60.0
+TIMEOUT_S = 40.0
 # What is sent best effort before the receiver knows the sender is lost, although the sender knows the receiver already.
 RESEND_AFTER_S = 3.0
 

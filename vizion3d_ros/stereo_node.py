@@ -67,7 +67,7 @@ class StereoDepthNode(DepthNode[StereoSettings]):
 
     def release(self) -> None:
         """See `DepthNode.release`."""
-        del self._estimator
+        vars(self).pop("_estimator", None)  # not there if it could not be loaded
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()
 

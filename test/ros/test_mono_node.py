@@ -193,7 +193,7 @@ def test_raw_recording(ros, vits_file, data):
         "--wait-for-subscribers",
         *topics,
     )
-    ros.wait_for(lambda: len(clouds) == 10, "a cloud of every image", 60)
+    ros.wait_for(lambda: len(clouds) == 10, "a cloud of every image", 40)
     assert all(np.isfinite(xyz(cloud)).all(axis=-1).mean() > 0.9 for cloud in clouds)
 
 

@@ -114,10 +114,11 @@ class DepthEstimationResult(DepthResult):
     @cached_property
     def depth_image_array(self) -> np.ndarray:
         """uint16 picture of the depth: 65535 closest, 0 farthest."""
-        low, high = np.nanmin(self.depth), np.nanmax(self.depth)
+        depth = np.where(np.isfinite(self.depth), self.depth, np.float32(np.nan))
+        low, high = np.nanmin(depth), np.nanmax(depth)
         if not high > low:
-            return np.zeros(self.depth.shape, np.uint16)
-        closeness = (self.depth - low) / (high - low)
+            return np.zeros(depth.shape, np.uint16)
+        closeness = (depth - low) / (high - low)
         return (65535 * np.nan_to_num(1 - closeness if self.is_metric else closeness)).astype(np.uint16)
 
 

@@ -52,7 +52,7 @@ def _check_name(name: str, max_depth_m: float | None) -> None:
             f"{name} is named like Depth Anything V1. V1 files have the tensors of V2 but give wrong depth in it: "
             "use a depth_anything_v2_*.pth file."
         )
-    if "metric" in lower and max_depth_m is None:
+    if max_depth_m is None and any(word in lower for word in ("metric", *METRIC_DEPTHS_M)):
         known = {data: depth for data, depth in METRIC_DEPTHS_M.items() if data in lower} or METRIC_DEPTHS_M
         choices = " or ".join(f"max_depth_m={depth} ({data})" for data, depth in known.items())
         raise WeightsError(f"{name} is named like a metric network, whose file does not hold its range: pass {choices}.")
