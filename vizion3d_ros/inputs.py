@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -73,7 +74,7 @@ class SyncedInputs:
                 kind,
                 topic,
                 lambda message, topic=topic: self._on_message(topic, message),
-                qos_profile_sensor_data,
+                copy.copy(qos_profile_sensor_data),  # overrides are written into the profile, one topic each
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             )
             for topic, kind in self._types.items()

@@ -59,6 +59,7 @@ def depth_launch(
             Node(
                 package="vizion3d",
                 executable=executable,
+                name=executable,  # so that the overrides win over a params_file that names the node
                 namespace=LaunchConfiguration("namespace"),
                 output="screen",
                 parameters=[LaunchConfiguration("params_file"), overrides],

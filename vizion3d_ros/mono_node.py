@@ -90,9 +90,10 @@ class MonoDepthNode(DepthNode[MonoSettings]):
 
     def _points(self, depth_m: torch.Tensor, calibration: Calibration, size: tuple[int, int]) -> torch.Tensor:
         """(H, W, 3) in OpenGL camera space, along the rays of the camera, which are kept until it changes."""
-        key = (calibration, size, self.settings.rectified)
+        rectified = self.settings.rectified  # once, since it may change meanwhile
+        key = (calibration, size, rectified)
         if key != self._rays_of:
-            rays = pixel_rays(calibration, size, rectified=self.settings.rectified)
+            rays = pixel_rays(calibration, size, rectified=rectified)
             self._rays = torch.from_numpy(rays.astype(np.float32)).to(depth_m.device)
             self._rays_of = key
         x, y = self._rays.unbind(-1)

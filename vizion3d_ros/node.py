@@ -8,6 +8,7 @@ executor's thread, except `process` and what it calls, which runs on the worker'
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
@@ -168,6 +169,7 @@ class DepthNode(Node, Generic[S]):
             self._inputs.subscribe()
         elif self._inputs.active and not self.listened():
             self._inputs.unsubscribe()
+            self._current_error = ""
 
     def _on_parameters(self, changes: list[Parameter]) -> SetParametersResult:
         try:
@@ -207,7 +209,8 @@ class DepthNode(Node, Generic[S]):
         self._failed_frames += 1
         text = str(error) if isinstance(error, Vizion3dError) else f"{type(error).__name__}: {error}"
         self._current_error = text
-        self.warn(text, f"frame skipped: {text}")
+        # Numbers differ from frame to frame; the same mistake with other numbers is the same mistake.
+        self.warn(re.sub(r"\d+", "#", text), f"frame skipped: {text}")
         if not isinstance(error, Vizion3dError):
             logging.getLogger("vizion3d").debug("unexpected", exc_info=error)
 

@@ -34,6 +34,9 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
     except Vizion3dError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except Exception:
+        if rclpy.ok():
+            raise  # otherwise the shutdown came from outside, in the middle of something
     finally:
         if node is not None:
             node.destroy_node()

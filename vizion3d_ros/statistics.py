@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _WINDOW = 200
+_MAX_FINISHED = 5000  # more than a camera gives in the seconds over which the rate is taken
 
 
 class FrameStatistics:
@@ -19,7 +20,7 @@ class FrameStatistics:
         self.frames = 0
         self._lock = threading.Lock()
         self._seconds: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_WINDOW))
-        self._finished: deque[float] = deque(maxlen=_WINDOW)
+        self._finished: deque[float] = deque(maxlen=_MAX_FINISHED)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
