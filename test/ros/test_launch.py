@@ -7,6 +7,7 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+import yaml
 
 pytest.importorskip("launch_ros", reason="launch_ros is not installed")
 
@@ -48,7 +49,8 @@ def overrides(node: Node) -> dict[str, object]:
     """What the node is given besides its parameter file."""
     plain = {}
     for name, value in node._Node__parameters[1].items():
-        plain["".join(part.text for part in name)] = value if isinstance(value, bool) else "".join(p.text for p in value)
+        text = value if isinstance(value, bool) else yaml.safe_load("".join(part.text for part in value))
+        plain["".join(part.text for part in name)] = text
     return plain
 
 
