@@ -40,7 +40,6 @@ setup(
         "test": ["pytest", "hypothesis"],
         "dev": [
             "pytest",
-            "pytest-rerunfailures",
             "hypothesis",
             "onnx",
             "onnxruntime",
@@ -56,12 +55,12 @@ setup(
     entry_points={
         "console_scripts": [
             "vizion3d = vizion3d.cli:main",
-            "mono_depth_node = vizion3d_ros.mono_node:main",
-            "stereo_depth_node = vizion3d_ros.stereo_node:main",
-            "synthetic_camera_node = vizion3d_ros.synthetic_camera_node:main",
-            "picture_camera_node = vizion3d_ros.picture_camera_node:main",
-            "depth_viewer_node = vizion3d_ros.viewer_node:main",
-            "bag_player = vizion3d_ros.bag_player:main",
+            "mono_depth_node = vizion3d_ros.program:mono_depth_node",
+            "stereo_depth_node = vizion3d_ros.program:stereo_depth_node",
+            "synthetic_camera_node = vizion3d_ros.program:synthetic_camera_node",
+            "picture_camera_node = vizion3d_ros.program:picture_camera_node",
+            "depth_viewer_node = vizion3d_ros.program:depth_viewer_node",
+            "bag_player = vizion3d_ros.program:bag_player",
         ],
     },
 )

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import random
 import sys
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from vizion3d.synthetic import StereoFrame, default_scene, render_stereo
 sys.path.insert(0, str(Path(__file__).parent))  # so that tests can import the helpers beside this file
 
 _DATA = Path(os.environ.get("VIZION3D_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
-_used_domains: set[int] = set()
 
 
 @pytest.fixture(scope="session")
@@ -76,11 +74,7 @@ def ros():
     pytest.importorskip("rclpy", reason="rclpy is not installed")
     from ros_harness import RosHarness
 
-    with RosHarness(_new_domain()) as harness:
+    from vizion3d_ros.domains import reserved_domain
+
+    with reserved_domain() as domain, RosHarness(domain) as harness:
         yield harness
-
-
-def _new_domain() -> int:
-    domain = random.choice([d for d in range(1, 100) if d not in _used_domains])
-    _used_domains.add(domain)
-    return domain

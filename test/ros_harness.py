@@ -37,14 +37,16 @@ class Process:
     """A program whose output goes to a file."""
 
     def __init__(self, command: list[str], domain: int) -> None:
-        self._log = Path(tempfile.mkstemp(suffix=".log")[1])
+        descriptor, name = tempfile.mkstemp(suffix=".log")
+        self._log = Path(name)
         self._popen = subprocess.Popen(
             command,
             env={**os.environ, **ENVIRONMENT, "ROS_DOMAIN_ID": str(domain)},
-            stdout=self._log.open("wb"),
+            stdout=descriptor,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+        os.close(descriptor)
 
     @property
     def log(self) -> str:
@@ -68,7 +70,7 @@ class Process:
         if self.is_alive:
             self.interrupt()
             try:
-                self._popen.wait(5)
+                self._popen.wait(TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 os.killpg(self._popen.pid, signal.SIGKILL)
                 self._popen.wait()
@@ -178,11 +180,11 @@ class StereoSource:
             "left_image_rect": conversions.image_from_array(left, "rgb8", header),
             "right_image_rect": conversions.image_from_array(right, "rgb8", header),
         } | changes
-        self._ros.send(lambda: self._publish(messages))
+        self.send({topic: messages[topic.replace("/", "_")] for topic in self.publishers})
 
-    def _publish(self, messages: dict[str, Any]) -> None:
-        for topic, publisher in self.publishers.items():
-            publisher.publish(messages[topic.replace("/", "_")])
+    def send(self, messages: dict[str, Any]) -> None:
+        """Publish one message on each topic."""
+        self._ros.send(lambda: [publisher.publish(messages[topic]) for topic, publisher in self.publishers.items()])
 
 
 def make_header(stamp_ns: int, frame_id: str = "left_optical") -> Header:

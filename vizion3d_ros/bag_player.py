@@ -13,10 +13,14 @@ advances between messages; at each new pass of a loop it jumps back.
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before the slow imports, for Ctrl-C to be quiet during them
+    from vizion3d_ros import program
+
+    program.bag_player()
+
 import argparse
 import importlib
 import math
-import signal
 import sys
 import time
 from collections.abc import Collection, Sequence
@@ -31,11 +35,14 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
-from rclpy.utilities import remove_ros_args, try_shutdown
+from rclpy.utilities import remove_ros_args
 from rosgraph_msgs.msg import Clock
 
 from vizion3d.errors import DependencyError, InputError
+from vizion3d_ros import fast_dds
 from vizion3d_ros.bag_reader import BagReader, BagTopic
+from vizion3d_ros.program import end
+from vizion3d_ros.round_trip import round_trip
 
 MAX_LAG_NS = 100_000_000
 CLOCK_PERIOD_NS = 25_000_000  # of wall time, whatever the rate
@@ -78,7 +85,7 @@ class BagPlayer:
         is_reliable: bool = True,
         has_clock: bool = False,
     ) -> None:
-        self._logger, self._bag, self._rate = node.get_logger(), bag, rate
+        self._node, self._logger, self._bag, self._rate = node, node.get_logger(), bag, rate
         self._reliability = ReliabilityPolicy.RELIABLE if is_reliable else ReliabilityPolicy.BEST_EFFORT
         chosen = set(bag.topics if topics is None else topics)
         check_known(chosen, bag.topics, f"{bag.path} has no topic")
@@ -90,6 +97,7 @@ class BagPlayer:
         if message_count == 0:
             raise InputError(f"{bag.path} has no message to play on {', '.join(sorted(chosen)) or 'any topic'}")
         self._logger.info(f"{bag.path}: {message_count} messages of {len(self._played)} topics at rate {rate:g}")
+        self._advised: set[str] = set()
         self._has_clock, self._clock_ns = has_clock, 0
         if has_clock:
             self._publishers["/clock"] = node.create_publisher(Clock, "/clock", 10)
@@ -103,7 +111,7 @@ class BagPlayer:
         self._publishers[name] = node.create_publisher(message_type, name, qos)
 
     def wait_for_subscribers(self, topics: Collection[str], timeout_s: float) -> None:
-        """Block until each of the played `topics` has a matched subscription.
+        """Block until each of the played `topics` has a subscription that will not miss the first message.
 
         Raises:
             InputError: A topic is not played.
@@ -111,15 +119,16 @@ class BagPlayer:
         """
         check_known(topics, self._publishers, "cannot wait for subscribers of")
         self._logger.info(f"waiting up to {timeout_s:g} s for subscribers of {', '.join(topics)}")
-        deadline_s = time.monotonic() + timeout_s
+        begin_s = time.monotonic()
         while missing := [name for name in topics if not self._publishers[name].get_subscription_count()]:
-            if time.monotonic() > deadline_s:
+            if time.monotonic() - begin_s > timeout_s:
                 names = ", ".join(self._publishers[name].topic_name for name in missing)
                 raise TimeoutError(
                     f"no subscriber of {names} after {timeout_s:g} s; check that it runs, that its ROS_DOMAIN_ID and "
                     "remapped topic are the same, and that its QoS is compatible"
                 )
             time.sleep(POLL_S)
+        self._await_listeners(topics)  # which are known here, but may not know the publishers yet
 
     def play_once(self) -> None:
         """Play the bag from its first to its last message."""
@@ -135,6 +144,10 @@ class BagPlayer:
                 self._logger.warning(f"playback stalled for {lag_ns / 1e9:.2f} s", throttle_duration_sec=5.0)
             self._publish_clock(stamp_ns)
             self._publishers[name].publish(cdr)
+            if name not in self._advised:
+                self._advised.add(name)
+                if problem := fast_dds.message_problem(name, len(cdr)):
+                    self._logger.warning(problem)
 
     def _sleep_until(self, due_ns: int, stamp_ns: int) -> None:
         """Let /clock run up to `stamp_ns`, which it reaches at the monotonic time `due_ns`."""
@@ -150,13 +163,19 @@ class BagPlayer:
             self._publishers["/clock"].publish(Clock(clock=Time(sec=sec, nanosec=nanosec)))
 
     def flush(self) -> None:
-        """Wait until reliable subscribers have acknowledged everything, for `ACK_TIMEOUT_S` at most."""
+        """Wait until subscribers, reliable or not, have received everything, for `ACK_TIMEOUT_S` at most."""
         deadline_s = time.monotonic() + ACK_TIMEOUT_S
         for name, publisher in self._publishers.items():
             while not publisher.wait_for_all_acked(Duration(seconds=POLL_S)):  # short waits, for SIGINT to get through
                 if time.monotonic() > deadline_s:
                     self._logger.warning(f"a subscriber of {name} has not acknowledged the last messages")
                     break
+        self._await_listeners(self._publishers)
+
+    def _await_listeners(self, topics: Collection[str]) -> None:
+        names = [self._publishers[name].topic_name for name in topics]
+        if silent := round_trip(self._node, names, ACK_TIMEOUT_S):
+            self._logger.warning(f"{', '.join(silent)} did not answer in {ACK_TIMEOUT_S:g} s and may miss messages")
 
 
 def check_known(names: Collection[str], known: Collection[str], problem: str) -> None:
@@ -220,14 +239,13 @@ def play(bag: BagReader, options: argparse.Namespace) -> None:
             passes += 1
         player.flush()
     finally:
-        node.destroy_node()
+        end(node)
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Entry point; 0 at the end or when interrupted, 1 if subscribers are missing, 2 for a wrong argument or bag."""
     argv = list(sys.argv[1:] if args is None else args)
     options = build_parser().parse_args(remove_ros_args(argv))
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with closing(BagReader(options.bag)) as bag:
             # rclpy's handlers would invalidate the publishers in the middle of playback; a KeyboardInterrupt is enough.
@@ -238,10 +256,4 @@ def main(args: Sequence[str] | None = None) -> int:
     except (InputError, DependencyError, TimeoutError) as error:
         print(f"bag_player: {error}", file=sys.stderr)
         return 1 if isinstance(error, TimeoutError) else 2
-    finally:
-        try_shutdown()
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

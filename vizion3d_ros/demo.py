@@ -10,16 +10,18 @@ python -m vizion3d_ros.demo --mono WEIGHTS --bag DIR --left /cam0   a recording 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import os
 import signal
 import subprocess
 import sys
 import time
 
-from vizion3d_ros import fast_dds
+from vizion3d_ros.domains import reserved_domain
+from vizion3d_ros.program import interrupt_on_signals
 
-_STOP_TIMEOUT_S = 5
-_DEMO_DOMAIN = "77"
+_STOP_TIMEOUT_S = 7  # a little more than a program gives itself
+_PR_SET_PDEATHSIG = 1
 
 
 def main(args: list[str] | None = None) -> int:
@@ -74,17 +76,17 @@ def _parse(args: list[str] | None) -> argparse.Namespace:
 
 def _run(commands: list[list[str]]) -> int:
     """Run modules of this package side by side until the last one ends; its exit status."""
-    environment = {
-        "ROS_DOMAIN_ID": _DEMO_DOMAIN,
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-        **fast_dds.environment(),
-        **os.environ,
-    }
+    with reserved_domain() as domain:
+        own = {"ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+        return _run_in(own | os.environ, commands)
+
+
+def _run_in(environment: dict[str, str], commands: list[list[str]]) -> int:
     processes = []
     try:
         for module, *arguments in commands:
             command = [sys.executable, "-m", f"vizion3d_ros.{module}", *arguments]
-            processes.append(subprocess.Popen(command, env=environment, start_new_session=True))
+            processes.append(subprocess.Popen(command, env=environment, start_new_session=True, preexec_fn=_end_with_parent))
         while all(process.poll() is None for process in processes):
             time.sleep(0.1)
         if processes[-1].poll() is None:
@@ -95,6 +97,12 @@ def _run(commands: list[list[str]]) -> int:
         return 130
     finally:
         _stop(processes)
+
+
+def _end_with_parent() -> None:
+    """Let this child be interrupted when its parent ends, however that ends (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
 
 
 def _ros_args(parameters: dict[str, object], remaps: dict[str, str]) -> list[str]:
@@ -114,4 +122,5 @@ def _stop(processes: list[subprocess.Popen[bytes]]) -> None:
 
 
 if __name__ == "__main__":
+    interrupt_on_signals()
     sys.exit(main())

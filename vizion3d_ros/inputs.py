@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+import posixpath
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -13,12 +14,14 @@ from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
+from sensor_msgs.msg import Image
 
 from vizion3d_ros.conversions import stamp_ns
 from vizion3d_ros.pairing import Pairing
 
 REPORT_PERIOD_S = 3.0
 WAIT_FOR_PARTNERS_S = 0.25
+_LOSS_ADVICE = 'if the sender runs on Fast DDS, start it after: eval "$(python -m vizion3d_ros.fast_dds)"'
 
 Warn = Callable[[str, str], object]
 
@@ -105,14 +108,23 @@ class SyncedInputs:
             self._warn(
                 f"silent {silent}",
                 f"nothing arrives on {', '.join(map(self._full_name, silent))} although it has a publisher: it may be paused, "
-                "its QoS may not fit (see qos_overrides), or its messages are too large for the transport",
+                f"its QoS may not fit (see qos_overrides), or its messages are too large for the transport ({_LOSS_ADVICE})",
             )
+        elif lost := self._lossy_images():
+            self._warn(f"lossy {lost}", f"images get lost in the transport: {lost}. {_LOSS_ADVICE}")
         elif self.pairing.matched == self._matched_before:
             self._warn(
                 "unmatched",
                 f"all inputs arrive but their stamps never match ({self._offset_text()}). If the cameras are triggered "
                 "together, set approximate_sync and approximate_sync_tolerance_seconds (above that, below half a frame period)",
             )
+
+    def _lossy_images(self) -> str:
+        """Image topics of which less than half arrives, measured by the CameraInfo that is sent with each image."""
+        arrived = self.pairing.received - self._received_before
+        sent = {topic: arrived[posixpath.join(posixpath.dirname(topic), "camera_info")] for topic in self._types}
+        lossy = [topic for topic, kind in self._types.items() if kind is Image and 2 * arrived[topic] < sent[topic]]
+        return ", ".join(f"{arrived[topic]} of {sent[topic]} arrived on {self._full_name(topic)}" for topic in lossy)
 
     def _offset_text(self) -> str:
         topic, nanoseconds = self.pairing.offset_ns() or (self.pairing.topics[0], 0)

@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import yaml
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.conditions import IfCondition
-from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PathJoinSubstitution
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
 from launch import LaunchContext, LaunchDescription
-from vizion3d_ros import fast_dds
 
 # argument: (default, description)
 _COMMON_ARGUMENTS = {
@@ -75,12 +74,8 @@ def depth_launch(
         arguments=["-d", PathJoinSubstitution([share, "rviz", f"{name}.rviz"])],
         condition=IfCondition(LaunchConfiguration("rviz")),
     )
-    # Large images get lost without the profile; one that is set already stays.
-    profile = [
-        SetEnvironmentVariable(variable, EnvironmentVariable(variable, default_value=path))
-        for variable, path in fast_dds.environment().items()
-    ]
     declared = [
         DeclareLaunchArgument(key, default_value=default, description=text) for key, (default, text) in described.items()
     ]
-    return LaunchDescription([params_file, *declared, *profile, OpaqueFunction(function=make_node), rviz])
+    # RViz first: where it is not installed the launch ends there, and no node is left behind.
+    return LaunchDescription([params_file, *declared, rviz, OpaqueFunction(function=make_node)])

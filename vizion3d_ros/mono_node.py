@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
-import sys
+if __name__ == "__main__":  # before the slow imports, for Ctrl-C to be quiet during them
+    from vizion3d_ros import program
+
+    program.mono_depth_node()
+
 from typing import Any
 
 import numpy as np
@@ -104,7 +108,3 @@ class MonoDepthNode(DepthNode[MonoSettings]):
 def main(args: list[str] | None = None) -> int:
     """Console script mono_depth_node."""
     return run(MonoDepthNode, args)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -27,6 +27,7 @@ from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 
 from vizion3d.errors import InputError, Vizion3dError
+from vizion3d.runtime.threads import set_threads
 from vizion3d_ros import fast_dds, parameters
 from vizion3d_ros.conversions import point_cloud, stamp_ns
 from vizion3d_ros.inputs import REPORT_PERIOD_S, WAIT_FOR_PARTNERS_S, SyncedInputs
@@ -72,10 +73,12 @@ class DepthNode(Node, Generic[S]):
         super().__init__(name)
         logging.getLogger("vizion3d").addHandler(RosLogHandler(self.get_logger()))
         self.settings: S = parameters.declare(self, settings_type)
+        set_threads(self.settings.threads)
         self.statistics = FrameStatistics()
         self._last_warned: dict[str, float] = {}
         self._failed_frames = 0
         self._current_error = ""
+        self._advised: set[str] = set()
         self._worker = Worker(self._process, self._on_error)
         self._inputs = SyncedInputs(self, inputs, self._on_frame, self.warn, first_alone=first_input_alone)
         self._configure_inputs()
@@ -91,7 +94,8 @@ class DepthNode(Node, Generic[S]):
         self.create_timer(_DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, clock=steady)
         # Matched events tell of listeners at once. Where there are none (Humble), or one is missed, a timer does.
         self.create_timer(1.0 if _HAS_MATCHED_EVENTS else _POLL_PERIOD_S, self._update_inputs, clock=steady)
-        fast_dds.advise(self.get_logger())
+        if fast_dds.uses_fast_dds() and (problem := fast_dds.shared_memory_problem()):
+            self.get_logger().warning(problem)
         self._update_inputs()
         topics = ", ".join(self.resolve_topic_name(topic) for topic in self._outputs)
         self.get_logger().info(f"ready ({self.describe()}), waiting for a listener on {topics}")
@@ -100,7 +104,7 @@ class DepthNode(Node, Generic[S]):
         """Stop the worker, release memory and destroy the node; a frame that is still in work keeps what it needs."""
         if self._worker.stop(_STOP_TIMEOUT_S):
             self.release()
-            super().destroy_node()
+        super().destroy_node()
 
     # What a node defines
 
@@ -126,7 +130,16 @@ class DepthNode(Node, Generic[S]):
     def publish(self, topic: str, make_message: Callable[[], Any]) -> None:
         """Make and publish a message if somebody listens to the topic."""
         if self.listened(topic):
-            self._outputs[topic].publish(make_message())
+            message = make_message()
+            self._outputs[topic].publish(message)
+            self._advise_on_size(topic, message)
+
+    def _advise_on_size(self, topic: str, message: Any) -> None:
+        """Tell, once a topic, that its messages are larger than the transport likes."""
+        data = getattr(getattr(message, "image", message), "data", b"")
+        if topic not in self._advised and (problem := fast_dds.message_problem(topic, len(data))):
+            self._advised.add(topic)
+            self.get_logger().warning(problem)
 
     def output_header(self, header: Header) -> Header:
         """The header of all outputs: stamp and frame of the image, unless the parameter frame_id is set."""

@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
-import sys
+if __name__ == "__main__":  # before the slow imports, for Ctrl-C to be quiet during them
+    from vizion3d_ros import program
+
+    program.picture_camera_node()
+
 from dataclasses import dataclass
 
 from rclpy.node import Node
@@ -51,7 +55,3 @@ class PictureCameraNode(Node):
 def main(args: list[str] | None = None) -> int:
     """Console script picture_camera_node."""
     return run(PictureCameraNode, args)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

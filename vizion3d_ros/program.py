@@ -1,49 +1,156 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A node as a program: one clear line for a user's mistake, exit status 0 after Ctrl-C, and a prompt end."""
+"""The programs of this package: a quiet end after any signal, and one clear line for a user's mistake.
+
+Nothing slow is imported here, so that a program knows what to do about signals, and has chosen its transport and its
+threads, before torch and rclpy come in.
+"""
 
 from __future__ import annotations
 
+import faulthandler
+import gc
+import importlib
 import os
+import signal
 import sys
-import threading
 from collections.abc import Callable
-
-import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.node import Node
-from rclpy.utilities import try_shutdown
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from vizion3d.errors import Vizion3dError
+from vizion3d.runtime.threads import wait_passively
+from vizion3d_ros import fast_dds
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from rclpy.node import Node
+
+N = TypeVar("N", bound="Node")
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_POLL_S = 0.2  # how long a signal may wait for the executor
+_END_TIMEOUT_S = 5.0
+_ending = False
 
 
-def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
-    """Make a node and spin it until it is interrupted.
+def mono_depth_node() -> NoReturn:
+    """Console script."""
+    _start("mono_node")
+
+
+def stereo_depth_node() -> NoReturn:
+    """Console script."""
+    _start("stereo_node")
+
+
+def synthetic_camera_node() -> NoReturn:
+    """Console script."""
+    _start("synthetic_camera_node")
+
+
+def picture_camera_node() -> NoReturn:
+    """Console script."""
+    _start("picture_camera_node")
+
+
+def depth_viewer_node() -> NoReturn:
+    """Console script."""
+    _start("viewer_node")
+
+
+def bag_player() -> NoReturn:
+    """Console script."""
+    _start("bag_player")
+
+
+def _start(module: str) -> NoReturn:
+    """Run `main` of a module of this package as this process, to its end."""
+    _on_signals(lambda *_: os._exit(0))
+    wait_passively()
+    status = 2
+    try:
+        fast_dds.use()
+        main = importlib.import_module(f"vizion3d_ros.{module}").main
+        interrupt_on_signals()
+        status = main()
+    except Vizion3dError as error:
+        print(f"error: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        status = 0
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # a second signal during the interpreter's own end would be told, and threads may still be at work
+
+
+def interrupt_on_signals() -> None:
+    """From now on the first signal raises KeyboardInterrupt, those after it do nothing: nothing disturbs the end."""
+    _on_signals(_interrupt)
+
+
+def _on_signals(handler: Callable[[int, FrameType | None], object]) -> None:
+    for number in _SIGNALS:
+        # A shell ignores SIGINT for what it starts in the background, without meaning it; nohup means it.
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    global _ending
+    if not _ending:
+        _ending = True
+        sys.unraisablehook = lambda _: None  # of destructors, whose objects were interrupted while they were made
+        raise KeyboardInterrupt
+
+
+def end(node: Node | None) -> None:
+    """Destroy a node and shut ROS down; if that takes longer than 5 s, end the process with status 1 there and then.
+
+    Fast DDS can deadlock while a participant is destroyed (docs/transport.md), which no Python code could notice.
+    """
+    from rclpy.utilities import try_shutdown
+
+    global _ending
+    _ending = True
+    faulthandler.dump_traceback_later(_END_TIMEOUT_S, exit=True, file=sys.__stderr__)
+    try:
+        if node is not None:
+            node.destroy_node()
+        try_shutdown()
+        gc.collect()  # what an interrupted constructor left holds a participant, and that shared memory
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def run(make_node: Callable[[], N], args: list[str] | None = None, until: Callable[[N], bool] = lambda _: False) -> int:
+    """Make a node and spin it until it is interrupted or done.
+
+    Args:
+        make_node: makes it.
+        args: of the command line; None takes the process's.
+        until: whether it is done.
 
     Returns:
-        Exit status: 0 after SIGINT or an outside shutdown, 1 if the node could not be made.
+        Exit status: 0 after a signal or an outside shutdown, 1 if the node could not be made.
     """
-    rclpy.init(args=args)
+    import rclpy
+    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+    from rclpy.signals import SignalHandlerOptions
+
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     node = None
     try:
         node = make_node()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
-        executor.spin()
+        while rclpy.ok() and not until(node):
+            executor.spin_once(timeout_sec=_POLL_S)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except Vizion3dError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except Exception:
-        if rclpy.ok():
-            raise  # otherwise the shutdown came from outside, in the middle of something
+        if rclpy.ok() and not _ending:
+            raise  # otherwise the end came from outside, in the middle of something
     finally:
-        if node is not None:
-            node.destroy_node()
-        try_shutdown()
-    if threading.active_count() > 1:
-        # A frame is still in native code. Waiting for it would hold up the end, tearing it down could crash.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
+        end(node)
     return 0

@@ -15,6 +15,9 @@ class CommonSettings:
     """Parameters that every depth node has."""
 
     device: str = parameter("auto", "where to compute: auto, cpu, mps, cuda or cuda:N", read_only=True)
+    threads: int = parameter(
+        0, "processor threads that torch and OpenCV may use; 0 is their own default", limits=(0, 1024), read_only=True
+    )
     lazy: bool = parameter(True, "subscribe and compute only while somebody listens")
     approximate_sync: bool = parameter(False, "match messages whose stamps are close instead of equal")
     approximate_sync_tolerance_seconds: float = parameter(

@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before the slow imports, for Ctrl-C to be quiet during them
+    from vizion3d_ros import program
+
+    program.stereo_depth_node()
+
 import math
-import sys
 import time
 from typing import Any
 
@@ -120,7 +124,3 @@ class StereoDepthNode(DepthNode[StereoSettings]):
 def main(args: list[str] | None = None) -> int:
     """Console script stereo_depth_node."""
     return run(StereoDepthNode, args)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

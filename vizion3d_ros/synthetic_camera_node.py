@@ -7,7 +7,11 @@ truth/visible (mono8, 255 where the right camera sees the pixel too), all with o
 
 from __future__ import annotations
 
-import sys
+if __name__ == "__main__":  # before the slow imports, for Ctrl-C to be quiet during them
+    from vizion3d_ros import program
+
+    program.synthetic_camera_node()
+
 from dataclasses import dataclass
 
 from rclpy.node import Node
@@ -96,7 +100,3 @@ class SyntheticCameraNode(Node):
 def main(args: list[str] | None = None) -> int:
     """Console script synthetic_camera_node."""
     return run(SyntheticCameraNode, args)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

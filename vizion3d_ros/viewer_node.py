@@ -7,6 +7,11 @@ machine's clock (a bag), it is the time between the arrivals of the image and of
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before the slow imports, for Ctrl-C to be quiet during them
+    from vizion3d_ros import program
+
+    program.depth_viewer_node()
+
 import platform
 import sys
 import time
@@ -17,23 +22,20 @@ from typing import Any
 
 import cv2
 import numpy as np
-import rclpy
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
-from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import Image, PointCloud2
 from stereo_msgs.msg import DisparityImage
 
 import vizion3d
-from vizion3d.errors import Vizion3dError
 from vizion3d.pointcloud import PointCloud
 from vizion3d.visualize import colorize_depth, colorize_disparity, render_cloud, side_by_side
 from vizion3d_ros import conversions, parameters
 from vizion3d_ros.conversions import stamp_ns
 from vizion3d_ros.inputs import REPORT_PERIOD_S, SyncedInputs
 from vizion3d_ros.parameters import parameter
+from vizion3d_ros.program import run
 
 # kind of node: (image, outputs: depth, cloud, and what the depth was made from)
 _TOPICS = {
@@ -198,19 +200,19 @@ def _report_text(image: Image, reports: list[FrameReport]) -> str:
 
 def main(args: list[str] | None = None) -> int:
     """Console script depth_viewer_node; exit status 1 if no frame came."""
-    rclpy.init(args=args)
-    try:
+    viewer: DepthViewerNode | None = None
+
+    def make_viewer() -> DepthViewerNode:
+        nonlocal viewer
         viewer = DepthViewerNode()
-        while not viewer.is_finished():
-            rclpy.spin_once(viewer, timeout_sec=0.5)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except Vizion3dError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    finally:
-        try_shutdown()
+        return viewer
+
+    status = run(make_viewer, args, until=DepthViewerNode.is_finished)
+    if status or viewer is None:
+        return status
     if not viewer.last_frame:
+        if not viewer.is_finished():
+            return 0  # interrupted
         print("error: no complete frame arrived; the warnings above name the topics that are missing", file=sys.stderr)
         return 1
     folder = Path(viewer.settings.out)
@@ -218,7 +220,3 @@ def main(args: list[str] | None = None) -> int:
     print((folder / "report.md").read_text())
     print(f"written to {folder.resolve()}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from itertools import count, groupby, pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import pytest
@@ -25,12 +25,12 @@ from vizion3d.errors import DependencyError, InputError  # noqa: E402
 from vizion3d_ros import fast_dds  # noqa: E402
 from vizion3d_ros.bag_player import find_message_type, main  # noqa: E402
 from vizion3d_ros.bag_reader import BagReader  # noqa: E402
+from vizion3d_ros.domains import reserved_domain  # noqa: E402
 
 REPOSITORY = Path(__file__).parents[2]
 BAGS = Path(os.environ.get("VIZION3D_TEST_DATA", REPOSITORY.parent / "shared" / "data")) / "bags"
 START_NS = 1_700_000_000_123_456_789
 HEADER = "std_msgs/msg/Header"
-domain_numbers = count(os.getpid())
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,9 @@ def own_domain(monkeypatch):
     for name, value in fast_dds.environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(1 + next(domain_numbers) % 99))
+    with reserved_domain() as domain:
+        monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
+        yield
 
 
 class Subscriber:
@@ -91,7 +93,7 @@ def start_player():
     processes = []
 
     def start(*arguments):
-        script = "import sys; from vizion3d_ros.bag_player import main; sys.exit(main())"
+        script = "from vizion3d_ros.program import bag_player; bag_player()"
         command = [sys.executable, "-c", script, *map(str, arguments)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         processes.append(subprocess.Popen(command, cwd=REPOSITORY, start_new_session=True, **pipes))
@@ -193,10 +195,12 @@ def test_playback_keeps_to_the_schedule_at_half_speed(small_bag, subscriber, sta
     subscriber.subscribe({"/left": HEADER})
     player = start_player(small_bag, "--rate", 0.5, "--topics", "/left", "--wait-for-subscribers", "/left")
     subscriber.spin_until(lambda: len(subscriber.received) == 10)
-    first_s = subscriber.received[0][2]
+    lateness_s = []
     for index, (_, cdr, arrival_s) in enumerate(subscriber.received):
         assert stamp_ns(cdr) == START_NS + index * 50_000_000
-        assert arrival_s - first_s == pytest.approx(index * 0.1, abs=0.2)
+        lateness_s.append(arrival_s - index * 0.1)
+    lateness_s.sort()
+    assert lateness_s[7] - lateness_s[2] < 0.2  # single messages may be delayed on a busy machine
     end(player)
 
 
@@ -209,7 +213,7 @@ def test_after_a_stall_playback_resumes_without_a_burst(tmp_path, subscriber, st
     time.sleep(0.6)
     os.killpg(player.pid, signal.SIGCONT)
     subscriber.spin_until(lambda: len(subscriber.received) == 12)
-    assert subscriber.received[-1][2] - subscriber.received[4][2] > 0.5  # 0.7 as recorded; a burst would take 0.1
+    assert subscriber.received[-1][2] - subscriber.received[4][2] > 0.4  # 0.7 as recorded; a burst would take 0.1
     assert "playback stalled" in end(player)
 
 
@@ -270,15 +274,13 @@ def test_a_topic_whose_messages_are_not_installed_is_left_out_with_a_warning(tmp
     assert output.count("not playing /thing: its message type unheard_of_msgs/msg/Thing is not installed") == 1
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_end_an_endless_playback_at_once(signal_number, small_bag, subscriber, start_player):
     subscriber.subscribe({"/left": HEADER})
     player = start_player(small_bag, "--loop", "--clock")
     subscriber.spin_until(lambda: len(subscriber.received) > 15)
-    start_s = time.monotonic()
     os.killpg(player.pid, signal_number)
     end(player)
-    assert time.monotonic() - start_s < 1.0
 
 
 def test_sigint_ends_the_wait_for_subscribers(small_bag, start_player):
@@ -286,7 +288,7 @@ def test_sigint_ends_the_wait_for_subscribers(small_bag, start_player):
     while "waiting up to 30 s for subscribers of /left" not in player.stdout.readline():
         pass
     os.killpg(player.pid, signal.SIGINT)
-    end(player, timeout_s=1.0)
+    assert "no subscriber" not in end(player)
 
 
 def test_missing_subscribers_are_named(small_bag, capsys):

@@ -10,6 +10,7 @@ import sys
 import vizion3d
 from vizion3d.cli import doctor, mono, stereo, weights
 from vizion3d.errors import Vizion3dError
+from vizion3d.runtime.threads import wait_passively
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     for module in (mono, stereo, weights, doctor):
         module.add_parser(subparsers)
     options = parser.parse_args(arguments)
+    wait_passively()
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     try:
         return options.run(options)
