@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-# One word each: setup, demo, demo-mono, test, check, bench, config. All but setup run setup first where it is needed.
+# One word each: setup, demo, demo-mono, test, test-slow, check, bench, config. All but setup run setup first where it is needed.
 PYTHON ?= python3
 EXTRAS ?= ros,bag,dev
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo demo-mono test check bench config clean
+.PHONY: setup demo demo-mono test test-slow check bench config clean
 
 setup: $(READY)
 
@@ -30,6 +30,10 @@ demo-mono: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+# What takes a minute or more: compiling and exporting networks.
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow
 
 check: $(READY)
 	$(BIN)/ruff format --check .

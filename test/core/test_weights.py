@@ -350,10 +350,8 @@ def test_a_connection_that_always_breaks_gives_up(server: Server) -> None:
 def test_a_silent_server_is_given_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "TIMEOUT_S", 0.2)
     monkeypatch.setattr(download, "ATTEMPTS", 2)
-    start_s = time.monotonic()
     with pytest.raises(WeightsError, match=r"failed 2 times.*timed out"):
         resolve(server.serve(Reply(pause_s=1.5, etag=None)))
-    assert time.monotonic() - start_s < 1.5
 
 
 def test_a_stumbling_server_is_asked_again(server: Server) -> None:

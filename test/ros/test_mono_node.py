@@ -175,25 +175,21 @@ def test_real_frames(ros, vits_file, data, name):
 
 
 def test_raw_recording(ros, vits_file, data):
+    """What a busy node leaves out is its own choice; the newest image, here the last, is never left out."""
     pytest.importorskip("rosbags", reason="rosbags is not installed")
     remaps = ["image_raw:=/stereo/left/image_raw", "camera_info:=/stereo/left/camera_info"]
     words = [word for remap in remaps for word in ("-r", remap)]
     settings = ("-p", f"model:={vits_file}", "-p", f"input_size:={INPUT_SIZE}")
     node = ros.start("mono_node", "--ros-args", *settings, *words)
-    clouds = ros.listen("points2", PointCloud2)
+    depths, clouds = ros.listen("depth/image_raw", Image), ros.listen("points2", PointCloud2)
     ros.wait_for(lambda: "ready (" in node.log, "the node")
     topics = [remap.partition(":=")[2] for remap in remaps]
-    ros.start(
-        "bag_player",
-        str(data / "bags/euroc_v1_01_raw"),
-        "--rate",
-        "0.1",
-        "--topics",
-        *topics,
-        "--wait-for-subscribers",
-        *topics,
-    )
-    ros.wait_for(lambda: len(clouds) == 10, "a cloud of every image", 40)
+    bag = str(data / "bags/euroc_v1_01_raw")
+    player = ros.start("bag_player", bag, "--topics", *topics, "--wait-for-subscribers", *topics)
+    last_ns = 1_403_715_274_162_142_976
+    ros.wait_for(lambda: last_ns in {conversions.stamp_ns(depth.header.stamp) for depth in depths}, "depth of the last image")
+    assert player.wait() == 0
+    assert 1 <= len(clouds) <= len(depths) <= 10
     assert all(np.isfinite(xyz(cloud)).all(axis=-1).mean() > 0.9 for cloud in clouds)
 
 
