@@ -110,7 +110,7 @@ def end(node: Node | None) -> None:
 
     global _ending
     _ending = True
-    faulthandler.dump_traceback_later(_END_TIMEOUT_S, exit=True, file=sys.__stderr__)
+    faulthandler.dump_traceback_later(_END_TIMEOUT_S, exit=True, file=2)
     try:
         if node is not None:
             node.destroy_node()
