@@ -20,7 +20,7 @@ Everything is in the optical frame of the left camera, in metres: x right, y dow
 """
 
 from vizion3d.synthetic.primitives import Box, Plane, Primitive, Sphere
-from vizion3d.synthetic.renderer import StereoFrame, View, render, render_stereo
+from vizion3d.synthetic.renderer import StereoFrame, View, render, render_raw, render_stereo
 from vizion3d.synthetic.scene import Scene, default_scene
 from vizion3d.synthetic.texture import Texture
 
@@ -35,5 +35,6 @@ __all__ = [
     "View",
     "default_scene",
     "render",
+    "render_raw",
     "render_stereo",
 ]

@@ -33,7 +33,12 @@ class Rays:
     def of_camera(cls, camera: PinholeCamera, position_x_m: float) -> Rays:
         """One ray through each pixel, row by row, with t equal to the depth."""
         v, u = np.indices((camera.height, camera.width), dtype=np.float64).reshape(2, -1)
-        directions = np.stack([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, np.ones_like(u)])
+        return cls.looking(np.stack([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, np.ones_like(u)]), position_x_m)
+
+    @classmethod
+    def looking(cls, directions: np.ndarray, position_x_m: float) -> Rays:
+        """Rays from (position_x_m, 0, 0) in directions (3, n) of positive z, with t equal to the depth."""
+        directions = directions / directions[2]
         return cls(np.array([position_x_m, 0.0, 0.0]), directions, np.linalg.norm(directions, axis=0))
 
     @classmethod

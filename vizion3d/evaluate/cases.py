@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A stereo pair and the truth about it, from files or drawn; and windows of pairs."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from vizion3d.camera import Calibration, PinholeCamera, StereoRig
+from vizion3d.errors import InputError
+from vizion3d.images import load_rgb
+from vizion3d.rays import project_to_pixels
+
+# Without a calibration nothing but disparity is judged; a rig is still needed to run a model.
+_ANY_BASELINE_M = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class StereoCase:
+    """A pair with its truth.
+
+    Attributes:
+        name: short, for tables.
+        left, right: (H, W, 3) RGB, uint8, or uint16 with `bits`; raw ones if `raw` is given, else rectified.
+        truth_px: (H, W) float64 disparity x_left - x_right of the rectified pair, NaN where unknown.
+        visible: (H, W) bool, both cameras see that point; None if it is not known.
+        rig: of the rectified pair; None if it is not known, then only disparity can be judged.
+        bits: of each colour; the values go from 0 to ``2**bits - 1``.
+        raw: left and right calibration of raw images; None if the images are rectified.
+    """
+
+    name: str
+    left: np.ndarray
+    right: np.ndarray
+    truth_px: np.ndarray
+    visible: np.ndarray | None = None
+    rig: StereoRig | None = None
+    bits: int = 8
+    raw: tuple[Calibration, Calibration] | None = None
+
+    @property
+    def doffs_px(self) -> float:
+        """cx_right - cx_left; 0 if the rig is not known."""
+        return self.rig.doffs_px if self.rig else 0.0
+
+    @property
+    def depth_m(self) -> np.ndarray | None:
+        """(H, W) float64 true depth, NaN where unknown; None if the rig is not known."""
+        if self.rig is None:
+            return None
+        corrected = self.truth_px + self.rig.doffs_px
+        out = np.full(corrected.shape, np.nan)
+        return np.divide(self.rig.left.fx * self.rig.baseline_m, corrected, out=out, where=corrected > 0)
+
+    @property
+    def any_rig(self) -> StereoRig:
+        """The rig, or one whose depths mean nothing."""
+        if self.rig is not None:
+            return self.rig
+        height, width = self.truth_px.shape
+        return StereoRig(PinholeCamera(width, height, width, width, width / 2, height / 2), _ANY_BASELINE_M)
+
+    def rgb_pair(self) -> tuple[np.ndarray, np.ndarray]:
+        """Both images as every door of vizion3d decodes them, (H, W, 3) uint8, raw ones rectified."""
+        left, right = load_rgb(self.left, f"left image of {self.name}"), load_rgb(self.right, f"right image of {self.name}")
+        if self.raw is None:
+            return left, right
+        assert self.rig is not None
+        return _rectify(left, self.raw[0], self.rig.left), _rectify(right, self.raw[1], self.rig.right)
+
+    def window(self, part: int) -> StereoCase:
+        """The middle 1/part of width and height, the same window of both images, as a driver's ROI cuts it.
+
+        What was seen beside the window of the right image is not visible any more.
+
+        Raises:
+            InputError: part is not 1 or more, or the images are raw.
+        """
+        if part < 1 or self.raw:
+            raise InputError(f"a window of 1/{part} of {self.name}; the part must be 1 or more, the images rectified")
+        full_height, full_width = self.truth_px.shape
+        width, height = full_width // part, full_height // part
+        x, y = (full_width - width) // 2, (full_height - height) // 2
+        cut = np.s_[y : y + height, x : x + width]
+        truth_px = self.truth_px[cut]
+        # Not known to be hidden counts as seen, so that the window has its mask although the whole picture has none.
+        visible = np.isfinite(truth_px) if self.visible is None else self.visible[cut]
+        return dataclasses.replace(
+            self,
+            name=f"{self.name}/{part}",
+            left=self.left[cut],
+            right=self.right[cut],
+            truth_px=truth_px,
+            visible=visible & lands_inside(truth_px),
+            rig=self.rig and self.rig.cropped(x, y, width, height),
+        )
+
+
+def lands_inside(disparity_px: np.ndarray) -> np.ndarray:
+    """(H, W) bool: the point is between the outermost pixel centres of the right image."""
+    width = disparity_px.shape[1]
+    x_right = np.arange(width) - disparity_px
+    with np.errstate(invalid="ignore"):
+        return (x_right >= 0) & (x_right <= width - 1)
+
+
+def left_right_check(truth_px: np.ndarray, right_truth_px: np.ndarray, tolerance_px: float = 1.0) -> np.ndarray:
+    """Which pixels both cameras see, from the true disparities of both images.
+
+    Args:
+        truth_px: (H, W) of the left image, NaN where unknown.
+        right_truth_px: (H, W) of the right image, x_left - x_right of **its** pixels, NaN where unknown.
+        tolerance_px: how far the two may be apart.
+
+    Returns:
+        (H, W) bool; false where the left truth is unknown, leads out of the right image, or to a pixel without truth or of
+        another disparity.
+    """
+    x_right = np.arange(truth_px.shape[1]) - truth_px
+    inside = lands_inside(truth_px)
+    column = np.where(inside, np.rint(x_right), 0).astype(np.intp)
+    return inside & (np.abs(np.take_along_axis(right_truth_px, column, axis=1) - truth_px) <= tolerance_px)
+
+
+def raw_pixels(calibration: Calibration, camera: PinholeCamera) -> np.ndarray:
+    """(H, W, 2) float64: where the raw image shows what each pixel of the rectified camera sees; x, y."""
+    v, u = np.indices((camera.height, camera.width), dtype=np.float64)
+    rectified = np.stack([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, np.ones_like(u)], axis=-1)
+    raw = rectified @ np.reshape(calibration.R, (3, 3))  # a row times R is R transposed times a column
+    return project_to_pixels(calibration, raw[..., :2] / raw[..., 2:])
+
+
+def _rectify(image: np.ndarray, calibration: Calibration, camera: PinholeCamera) -> np.ndarray:
+    x, y = np.moveaxis(raw_pixels(calibration, camera).astype(np.float32), -1, 0)
+    return cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model's answer to a case, through the same door that robots use."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vizion3d.evaluate.cases import StereoCase
+from vizion3d.evaluate.evaluation import Evaluation, evaluate_disparity
+
+if TYPE_CHECKING:
+    from vizion3d.stereo import StereoDepthEstimator
+
+# Where there is no calibration, depth means nothing and must not make anything invalid.
+NO_Z_FAR = 1e6
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a model says of a case; arrays are (H, W).
+
+    Attributes:
+        disparity_px: float, NaN where there is no answer.
+        valid: bool, answers that the model stands by; None is all.
+        confidence: float 0 to 1; None if there is none.
+        max_disparity_px: largest disparity that was searched; None if there is no limit.
+        seconds: that the model took.
+    """
+
+    disparity_px: np.ndarray
+    valid: np.ndarray | None = None
+    confidence: np.ndarray | None = None
+    max_disparity_px: float | None = None
+    seconds: float | None = None
+
+
+def predict(
+    estimator: StereoDepthEstimator, case: StereoCase, *, z_far: float | None = None, scale_factor: float | None = None
+) -> Answer:
+    """Run a model on a case.
+
+    Args:
+        estimator: the model.
+        case: the pair.
+        z_far: metres from which on depth is not valid; None is the default of vizion3d, and no limit for a pair without
+            a calibration.
+        scale_factor: see `StereoDepthEstimator.estimate`.
+
+    Raises:
+        InputError: the pair cannot be matched.
+    """
+    from vizion3d.stereo.estimator import ValidityLimits
+
+    if z_far is None and case.rig is None:
+        z_far = NO_Z_FAR
+    limits = ValidityLimits() if z_far is None else ValidityLimits(z_far=z_far)
+    left, right = case.rgb_pair()
+    start = time.perf_counter()
+    prediction = estimator.estimate(left, right, case.any_rig, scale_factor=scale_factor)
+    valid = prediction.valid(limits).cpu().numpy()
+    seconds = time.perf_counter() - start
+    depth_m, disparity_px = prediction.depth_m.cpu().numpy(), prediction.disparity_px.cpu().numpy()
+    return Answer(
+        np.where(np.isfinite(depth_m), disparity_px, np.nan),
+        valid,
+        None if prediction.confidence is None else prediction.confidence.cpu().numpy(),
+        prediction.max_disparity_px,
+        seconds,
+    )
+
+
+def evaluate(case: StereoCase, answer: Answer) -> Evaluation:
+    """Compare an answer with the truth of its case.
+
+    Raises:
+        InputError: the answer is not of the case's size, or no truth is known.
+    """
+    return evaluate_disparity(
+        answer.disparity_px,
+        case.truth_px,
+        doffs_px=case.doffs_px,
+        valid=answer.valid,
+        visible=case.visible,
+        confidence=answer.confidence,
+        max_disparity_px=answer.max_disparity_px,
+    )
