@@ -8,7 +8,7 @@ import logging
 import sys
 
 import vizion3d
-from vizion3d.cli import doctor, mono, stereo, weights
+from vizion3d.cli import doctor, eval, mono, stereo, weights
 from vizion3d.errors import Vizion3dError
 from vizion3d.runtime.threads import wait_passively
 
@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="vizion3d", description="Camera images to depth, disparity and point clouds.")
     parser.add_argument("--version", action="version", version=f"vizion3d {vizion3d.__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (mono, stereo, weights, doctor):
+    for module in (mono, stereo, eval, weights, doctor):
         module.add_parser(subparsers)
     options = parser.parse_args(arguments)
     wait_passively()

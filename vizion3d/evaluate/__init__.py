@@ -14,13 +14,14 @@ For maps at hand: `evaluate_disparity` and `evaluate_depth`. `Scores` says which
 this loads no torch.
 """
 
-from vizion3d.evaluate.cases import StereoCase, left_right_check
+from vizion3d.evaluate.cases import StereoCase
 from vizion3d.evaluate.confidence import ConfidenceBin, ConfidenceScores, score_confidence
 from vizion3d.evaluate.evaluation import BeyondRange, Evaluation, evaluate_depth, evaluate_disparity
 from vizion3d.evaluate.maps import ENCODINGS, Encoding, read_map
 from vizion3d.evaluate.pairs import PairFiles, find_pairs
 from vizion3d.evaluate.predict import Answer, evaluate, predict
 from vizion3d.evaluate.scores import Errors, Scores
+from vizion3d.evaluate.visibility import left_right_check
 
 __all__ = [
     "ENCODINGS",

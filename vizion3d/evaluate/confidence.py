@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -61,7 +62,7 @@ def score_confidence(confidence: np.ndarray, bad: np.ndarray) -> ConfidenceScore
 def _bins(confidence: np.ndarray, bad: np.ndarray) -> tuple[ConfidenceBin, ...]:
     index = np.clip(np.searchsorted(BIN_EDGES, confidence, side="right") - 1, 0, len(BIN_EDGES) - 2)
     bins = []
-    for number, (low, high) in enumerate(zip(BIN_EDGES[:-1], BIN_EDGES[1:], strict=True)):
+    for number, (low, high) in enumerate(pairwise(BIN_EDGES)):
         inside = index == number
         share = float(inside.mean()) if inside.size else 0.0
         bins.append(ConfidenceBin(low, high, share, float(bad[inside].mean()) if share >= _MIN_BIN_SHARE else math.nan))

@@ -12,6 +12,7 @@ import numpy as np
 
 from vizion3d.evaluate.confidence import ConfidenceScores, score_confidence
 from vizion3d.evaluate.scores import Errors, Scores
+from vizion3d.evaluate.visibility import lands_inside
 
 _CONFIDENCE_BAD_PX = 2.0
 _CONFIDENCE_BAD_PART = 0.05
@@ -19,12 +20,13 @@ _CONFIDENCE_BAD_PART = 0.05
 
 @dataclass(frozen=True)
 class BeyondRange:
-    """What became of pixels that are nearer than the matcher looks.
+    """What became of pixels that are nearer than the matcher looks, and whose match is inside the right image.
 
     Attributes:
         max_disparity_px: end of the search.
-        truth_share: pixels whose true disparity is larger, of those with truth.
-        valid_share: of those pixels, the ones that are valid all the same, and within the range: too far, all of them.
+        truth_share: such pixels, of those with truth.
+        valid_share: of such pixels, the ones that are valid all the same, with a disparity in the range: an obstacle that
+            recedes.
     """
 
     max_disparity_px: float
@@ -93,7 +95,7 @@ def evaluate_disparity(
     evaluation = _evaluate(errors, np.abs(errors.px) > _CONFIDENCE_BAD_PX, valid, visible, confidence)
     if max_disparity_px is None:
         return evaluation
-    beyond = errors.truth & (truth_px > max_disparity_px)
+    beyond = errors.truth & (truth_px > max_disparity_px) & lands_inside(truth_px)
     promised = errors.answered & (np.nan_to_num(disparity_px) <= max_disparity_px)
     receded = beyond & (promised if valid is None else promised & valid)
     share = float(receded.sum() / beyond.sum()) if beyond.any() else math.nan

@@ -16,9 +16,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from vizion3d.camera import StereoRig
 from vizion3d.errors import InputError, MissingImageError
 
 PathLike = str | os.PathLike[str]
+
+# Ranks that correlate worse than this are of opposite quantities; of so many pixels, of no fewer than this.
+_OPPOSITE = -0.7
+_MAX_COMPARED, _MIN_COMPARED = 20_000, 100
 
 ENCODINGS = {
     "kitti": "disparity/256",
@@ -56,8 +61,8 @@ class Encoding:
             divisor = math.nan
         if match is None or not (math.isfinite(divisor) and divisor > 0):
             raise InputError(
-                f"the encoding is {text!r}; known are disparity and depth, with a divisor as in disparity/4 (Middlebury's 8-bit "
-                f"files), and {', '.join(f'{name} = {meaning}' for name, meaning in ENCODINGS.items())}"
+                f"the encoding is {text!r}; known are disparity and depth, with a divisor as in disparity/4 (Middlebury's "
+                f"8-bit files), and {', '.join(f'{name} = {meaning}' for name, meaning in ENCODINGS.items())}"
             )
         return cls(match[1], divisor)
 
@@ -65,41 +70,70 @@ class Encoding:
         return self.kind if self.divisor == 1 else f"{self.kind}/{self.divisor:g}"
 
 
-def read_map(path: PathLike, encoding: Encoding) -> np.ndarray:
+def read_map(path: PathLike, encoding: Encoding | None = None) -> tuple[np.ndarray, Encoding]:
     """Read a map.
 
     Args:
         path: PNG of 8 or 16 bits (0 = unknown), PFM or npy (NaN and infinite = unknown).
-        encoding: what the values mean.
+        encoding: what the values mean; None is allowed for floats, which are taken for disparities in pixels.
 
     Returns:
-        (H, W) float64 pixels or metres, NaN where unknown.
+        (H, W) float64 pixels or metres, NaN where unknown; and the encoding.
 
     Raises:
         MissingImageError: there is no such file.
-        InputError: it cannot be read, or holds no map.
+        InputError: it cannot be read, holds no map, or holds whole numbers, whose unit only the encoding says.
     """
     values = read_values(path)
+    encoding = encoding or _encoding_of_floats(path, values)
     if values.dtype.kind == "f":
         numbers = values.astype(np.float64)
         numbers[~np.isfinite(numbers)] = np.nan
     else:
         numbers = np.where(values == 0, np.nan, values.astype(np.float64))
-    return numbers / encoding.divisor
+    return numbers / encoding.divisor, encoding
 
 
-def guess_encoding(path: PathLike, values: np.ndarray) -> Encoding:
-    """Floats are taken for disparities in pixels; the factor of whole numbers cannot be guessed.
-
-    Raises:
-        InputError: the file holds whole numbers.
-    """
+def _encoding_of_floats(path: PathLike, values: np.ndarray) -> Encoding:
     if values.dtype.kind == "f":
         return Encoding("disparity")
     raise InputError(
         f"{path} holds {values.dtype.itemsize * 8}-bit numbers, whose unit is not in the file; give its encoding: "
         f"disparity/4 (Middlebury's 8-bit files), {', '.join(f'{name} ({meaning})' for name, meaning in ENCODINGS.items())}"
     )
+
+
+def check_same_sense(values: np.ndarray, truth: np.ndarray, name: str, truth_name: str) -> None:
+    """Tell a disparity that was taken for a depth, or the other way round: one rises where the other falls.
+
+    Args:
+        values, truth: (H, W), both of the same kind, NaN where unknown.
+        name, truth_name: what to call them, with the encoding that they were read with.
+
+    Raises:
+        InputError: they clearly run against each other.
+    """
+    both = np.flatnonzero(np.isfinite(values) & np.isfinite(truth))
+    if both.size < _MIN_COMPARED:
+        return
+    some = both[:: max(1, both.size // _MAX_COMPARED)]
+    rank, true_rank = (np.unique(numbers.ravel()[some], return_inverse=True)[1] for numbers in (values, truth))
+    if rank.any() and true_rank.any() and np.corrcoef(rank, true_rank)[0, 1] < _OPPOSITE:
+        raise InputError(
+            f"{name} falls where {truth_name} rises: one of them is a disparity and the other a depth; give their encodings"
+        )
+
+
+def disparity_from_depth(depth_m: np.ndarray, rig: StereoRig | None, path: PathLike) -> np.ndarray:
+    """(H, W) metres, NaN where unknown -> pixels.
+
+    Raises:
+        InputError: there is no rig to do it with.
+    """
+    if rig is None:
+        raise InputError(f"{path} is read as depth; a calibration is needed to know its disparity, give --calib")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(depth_m > 0, rig.left.fx * rig.baseline_m / depth_m - rig.doffs_px, np.nan)
 
 
 def read_values(path: PathLike) -> np.ndarray:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +14,9 @@ import numpy as np
 from vizion3d.calibration_files import load_stereo_rig
 from vizion3d.camera import StereoRig
 from vizion3d.errors import InputError
-from vizion3d.evaluate.cases import StereoCase, left_right_check
-from vizion3d.evaluate.maps import Encoding, guess_encoding, read_map, read_values
+from vizion3d.evaluate.cases import StereoCase
+from vizion3d.evaluate.maps import Encoding, disparity_from_depth, read_map, read_values
+from vizion3d.evaluate.visibility import left_right_check
 from vizion3d.images import load_rgb
 
 PathLike = str | os.PathLike[str]
@@ -62,14 +62,8 @@ class PairFiles:
         return StereoCase(self.name, left, right, truth_px, self._visible(truth_px, rig), rig)
 
     def _disparity(self, path: PathLike, rig: StereoRig | None) -> np.ndarray:
-        encoding = self.encoding or guess_encoding(path, read_values(path))
-        values = read_map(path, encoding)
-        if encoding.kind == "disparity":
-            return values
-        if rig is None:
-            raise InputError(f"the truth {path} is depth; --calib is needed to know its disparity")
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(values > 0, rig.left.fx * rig.baseline_m / values - rig.doffs_px, np.nan)
+        values, encoding = read_map(path, self.encoding)
+        return values if encoding.kind == "disparity" else disparity_from_depth(values, rig, path)
 
     def _visible(self, truth_px: np.ndarray, rig: StereoRig | None) -> np.ndarray | None:
         if self.mask is not None:
@@ -185,7 +179,9 @@ def _listed_pairs(file: Path) -> list[PairFiles]:
 def _listed_pair(file: Path, number: int, entry: Any) -> PairFiles:
     known = PairFiles.__dataclass_fields__
     if not isinstance(entry, dict) or not {"left", "right", "truth"} <= entry.keys() <= known.keys():
-        raise InputError(f"entry {number} of {file} is {entry!r}; it needs left, right and truth, and may have {', '.join(known)}")
+        raise InputError(
+            f"entry {number} of {file} is {entry!r}; it needs left, right and truth, and may have {', '.join(known)}"
+        )
     encoding, calib = entry.pop("encoding", None), entry.pop("calib", [])
     name = entry.pop("name", Path(entry["left"]).parent.name or Path(entry["left"]).stem)
     paths = {key: file.parent / value for key, value in entry.items()}
@@ -196,4 +192,6 @@ def _listed_pair(file: Path, number: int, entry: Any) -> PairFiles:
 def _check_size(path: PathLike, pixels: np.ndarray, reference: PathLike, reference_pixels: np.ndarray) -> None:
     (height, width), (reference_height, reference_width) = pixels.shape[:2], reference_pixels.shape[:2]
     if (height, width) != (reference_height, reference_width):
-        raise InputError(f"{path} is {width}x{height} but {reference} is {reference_width}x{reference_height}; they must be equal")
+        raise InputError(
+            f"{path} is {width}x{height} but {reference} is {reference_width}x{reference_height}; they must be equal"
+        )

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from vizion3d.evaluate.cases import StereoCase
@@ -88,3 +90,47 @@ def evaluate(case: StereoCase, answer: Answer) -> Evaluation:
         confidence=answer.confidence,
         max_disparity_px=answer.max_disparity_px,
     )
+
+
+def opencv_sgbm(case: StereoCase) -> Answer:
+    """What plain OpenCV StereoSGBM, mode 3WAY, answers, with a search range of a sixth of the width: the usual baseline.
+
+    It knows nothing of negative disparities, and its first columns, as many as the range, are never answered.
+    """
+    left, right = case.rgb_pair()
+    search_range = 16 * math.ceil(left.shape[1] / 6 / 16)
+    matcher = cv2.StereoSGBM.create(
+        minDisparity=0,
+        numDisparities=search_range,
+        blockSize=5,
+        P1=8 * 3 * 5**2,
+        P2=32 * 3 * 5**2,
+        disp12MaxDiff=1,
+        preFilterCap=63,
+        uniquenessRatio=10,
+        speckleWindowSize=100,
+        speckleRange=2,
+        mode=cv2.STEREO_SGBM_MODE_SGBM_3WAY,
+    )
+    start = time.perf_counter()
+    disparity_px = matcher.compute(left[..., ::-1], right[..., ::-1]).astype(np.float64) / 16
+    seconds = time.perf_counter() - start
+    disparity_px[disparity_px < 0] = np.nan
+    return Answer(disparity_px, max_disparity_px=float(search_range), seconds=seconds)
+
+
+def aligned_depth(inverse_depth: np.ndarray, truth_m: np.ndarray) -> np.ndarray:
+    """Relative inverse depth as metres, by the scale and shift that fit the true inverse depth best (least squares).
+
+    Args:
+        inverse_depth: (H, W) of unknown scale and shift, NaN where there is none.
+        truth_m: (H, W) metres, NaN where unknown.
+
+    Returns:
+        (H, W) float64 metres, NaN where there is none or it would lie behind the camera.
+    """
+    both = np.isfinite(inverse_depth) & np.isfinite(truth_m) & (truth_m > 0)
+    p = inverse_depth[both]
+    (scale, shift), *_ = np.linalg.lstsq(np.stack([p, np.ones_like(p)], axis=1), 1 / truth_m[both], rcond=None)
+    inverse_m = scale * inverse_depth + shift
+    return np.divide(1.0, inverse_m, out=np.full(inverse_m.shape, np.nan), where=inverse_m > 0)

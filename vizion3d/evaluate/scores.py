@@ -18,7 +18,7 @@ from vizion3d.errors import InputError
 
 BAD_PX = (1, 2, 3)
 D1_PX, D1_PART = 3.0, 0.05
-TOO_FAR_RATIO = 1.2
+TOO_FAR_RATIO, TOO_NEAR_RATIO = 1.2, 0.5
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ class Scores:
         median_rel: median of it.
         off_5_percent: answers whose depth is more than 5 % off.
         too_far: answers whose depth is more than 1.2 times the true one: the obstacle that recedes (optimistic error).
-        too_far_of_truth: the same pixels as a share of all pixels with truth.
+        too_near: answers whose depth is less than half of the true one: an obstacle that is not there (phantom).
+        too_far_of_truth, too_near_of_truth: the same pixels as a share of all pixels with truth.
 
     Errors in pixels are NaN where truth or answer is no disparity.
     """
@@ -59,7 +60,9 @@ class Scores:
     median_rel: float
     off_5_percent: float
     too_far: float
+    too_near: float
     too_far_of_truth: float
+    too_near_of_truth: float
 
     @property
     def density(self) -> float:
@@ -149,13 +152,16 @@ class Errors:
             numbers |= shares("d1", self.d1[taken])
             numbers |= {"epe_px": _mean(off_px), "median_px": _median(off_px)}
         ratio = self.ratio[taken]
-        off, too_far = np.abs(ratio - 1), int((ratio > TOO_FAR_RATIO).sum())
+        off = np.abs(ratio - 1)
+        too_far, too_near = int((ratio > TOO_FAR_RATIO).sum()), int((ratio < TOO_NEAR_RATIO).sum())
         numbers |= {
             "abs_rel": _mean(off),
             "median_rel": _median(off),
             "off_5_percent": _share(int((off > 0.05).sum()), answered_pixels),
             "too_far": _share(too_far, answered_pixels),
+            "too_near": _share(too_near, answered_pixels),
             "too_far_of_truth": _share(too_far, truth_pixels),
+            "too_near_of_truth": _share(too_near, truth_pixels),
         }
         return Scores(**{**numbers, "truth_pixels": truth_pixels, "answered_pixels": answered_pixels})  # type: ignore[arg-type]
 

@@ -24,7 +24,7 @@ import numpy as np
 from vizion3d.camera import Calibration, PinholeCamera, StereoRig
 from vizion3d.errors import InputError
 from vizion3d.evaluate.cases import StereoCase, raw_pixels
-from vizion3d.synthetic.primitives import Box, Plane, Primitive, Vector
+from vizion3d.synthetic.primitives import Box, Plane, Primitive
 from vizion3d.synthetic.renderer import render_raw, render_stereo
 from vizion3d.synthetic.scene import Scene, default_scene
 from vizion3d.synthetic.texture import Texture
@@ -133,7 +133,8 @@ def _raw_calibration(model: str, side: int) -> Calibration:
 
 
 def _inside(pixels: np.ndarray) -> np.ndarray:
-    return ((pixels >= 0) & (pixels <= np.array(_SIZE) - 1)).all(axis=-1)
+    x, y = pixels[..., 0], pixels[..., 1]
+    return (x >= 0) & (x <= _SIZE[0] - 1) & (y >= 0) & (y <= _SIZE[1] - 1)
 
 
 def _knocked(camera: PinholeCamera, roll_deg: float, rows_px: float) -> Calibration:
@@ -189,8 +190,7 @@ def _thin() -> Scene:
 def _repeated() -> Scene:
     """A chessboard wall at 3 m, which repeats every 21 px, and a picket fence before its lower half, every 32 px."""
     board = Plane((0, 0, 3), (0, 0, -1), Texture((150, 150, 150), (150, 150, 150), grain=0.01, tile_m=0.06))
-    center_m: Callable[[int], Vector] = lambda i: (0.128 * i, 0.5, 2.1)  # noqa: E731
-    pickets = tuple(Box(center_m(i), (0.064, 0.8, 0.03), _plain(200)) for i in range(-12, 13))
+    pickets = (Box((0.128 * i, 0.5, 2.1), (0.064, 0.8, 0.03), _plain(200)) for i in range(-12, 13))
     return Scene((board, *pickets))
 
 
