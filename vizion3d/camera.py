@@ -234,6 +234,14 @@ class StereoRig:
         baseline_m = left.P[3] / left.P[0] - right.P[3] / right.P[0]
         return cls(left_camera, baseline_m, right_camera.cx - left_camera.cx)
 
+    @classmethod
+    def uncalibrated(cls, width: int, height: int) -> StereoRig:
+        """A stand-in for a pair whose calibration is not known: its disparities are right, its depths mean nothing.
+
+        The baseline is so small that whatever has a disparity is nearer than any limit of depth that people set.
+        """
+        return cls(PinholeCamera(width, height, width, width, width / 2, height / 2), baseline_m=0.001)
+
     @property
     def right(self) -> PinholeCamera:
         """Camera of the right image."""

@@ -6,9 +6,21 @@ import cv2
 import numpy as np
 import pytest
 
-from vizion3d.camera import PinholeCamera, StereoRig
+from vizion3d.camera import Calibration, PinholeCamera, StereoRig
 from vizion3d.errors import InputError
-from vizion3d.synthetic import Box, Plane, Scene, Sphere, StereoFrame, Texture, default_scene, render, render_stereo
+from vizion3d.rays import project_to_pixels
+from vizion3d.synthetic import (
+    Box,
+    Plane,
+    Scene,
+    Sphere,
+    StereoFrame,
+    Texture,
+    default_scene,
+    render,
+    render_raw,
+    render_stereo,
+)
 
 CAMERA = PinholeCamera(320, 240, 262.0, 262.0, 160.0, 120.0)
 RIGS = {
@@ -240,3 +252,49 @@ def test_the_same_input_gives_the_same_frame_and_callers_may_write_to_it():
 def test_impossible_scenes_are_refused(make, message):
     with pytest.raises(InputError, match=message):
         make()
+
+
+def test_deep_pictures_are_the_same_with_finer_steps():
+    scene = Scene((Plane((0, 0, 4), (0, 0, -1), GRAY), Sphere((0, 0, 3), 0.5, GRAY)), (Sphere((0.8, 0, 2), 0.2, GRAY),))
+    shallow, deep = render(scene, CAMERA), render(scene, CAMERA, bits=12)
+    assert (shallow.image.dtype, deep.image.dtype) == (np.uint8, np.uint16)
+    np.testing.assert_allclose(deep.image / 4095, shallow.image / 255, atol=0.5 / 255 + 0.5 / 4095 + 1e-9)
+    np.testing.assert_array_equal(deep.depth_m, shallow.depth_m)
+    assert len(np.unique(deep.image)) > 4 * len(np.unique(shallow.image))
+    with pytest.raises(InputError, match="bits is 17; it must be from 8 to 16"):
+        render(scene, CAMERA, bits=17)
+
+
+@pytest.mark.parametrize("model", ["plumb_bob", "rational_polynomial", "equidistant"])
+def test_a_lens_bends_the_picture_as_the_lens_model_says(model):
+    D = {"plumb_bob": (-0.2, 0.03, 0.001, -0.002, 0.0), "equidistant": (-0.01, 0.002, 0.0, 0.0)}
+    D = D.get(model, (0.6, -0.1, 0.0, 0.0, 0.003, 0.95, 0.02, 0.01))
+    K = (150.0, 0.0, 158.0, 0.0, 155.0, 122.0, 0.0, 0.0, 1.0)
+    turn = cv2.Rodrigues(np.array([0.02, -0.03, 0.05]))[0]
+    calibration = Calibration(320, 240, K, D, tuple(turn.ravel()), (), model)
+    ball_m = np.array([0.9, -0.5, 3.0])
+    view = render_raw(Scene((Sphere(tuple(ball_m), 0.04, GRAY),)), calibration, 0.2)
+    ray = turn.T @ (ball_m - (0.2, 0, 0))
+    u, v = project_to_pixels(calibration, ray[:2] / ray[2])
+    seen = np.argwhere(np.isfinite(view.depth_m))
+    np.testing.assert_allclose(seen.mean(axis=0), (v, u), atol=0.3)
+    assert np.nanmin(view.depth_m) == pytest.approx(2.96, abs=0.003)
+
+
+def test_without_lens_and_turn_a_raw_picture_is_the_plain_one():
+    K = (262.0, 0.0, 160.0, 0.0, 262.0, 120.0, 0.0, 0.0, 1.0)
+    for R in ((), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)):
+        raw, plain = (
+            render_raw(default_scene(0.7), Calibration(320, 240, K, (), R, (), ""), 0.1),
+            render(default_scene(0.7), CAMERA, 0.1),
+        )
+        np.testing.assert_array_equal(raw.image, plain.image)
+        np.testing.assert_allclose(raw.depth_m, plain.depth_m, rtol=1e-12)
+
+
+def test_raw_pixels_without_a_ray_see_nothing():
+    K = (120.0, 0.0, 160.0, 0.0, 120.0, 120.0, 0.0, 0.0, 1.0)
+    view = render_raw(default_scene(), Calibration(320, 240, K, (-0.3, 0.0, 0.0, 0.0, 0.0), (), ()))
+    nothing = np.isnan(view.depth_m)
+    assert 0.1 < nothing.mean() < 0.9 and nothing[0, 0] and not nothing[120, 160]
+    assert np.ptp(view.image[nothing]) == 0

@@ -22,6 +22,11 @@ def write_rgb_png(path: Path, rgb: np.ndarray) -> None:
     _write(path, rgb[..., ::-1])
 
 
+def write_pfm(path: Path, values: np.ndarray) -> None:
+    """Write (H, W) numbers as they are."""
+    _write(path, values.astype(np.float32))
+
+
 def _write(path: Path, pixels: np.ndarray) -> None:
     if not cv2.imwrite(str(path), pixels):
         raise InputError(f"cannot write {path}; is the folder writable and the disk not full?")

@@ -15,9 +15,6 @@ from vizion3d.evaluate.visibility import lands_inside
 from vizion3d.images import load_rgb
 from vizion3d.rays import project_to_pixels
 
-# Without a calibration nothing but disparity is judged; a rig is still needed to run a model.
-_ANY_BASELINE_M = 0.1
-
 
 @dataclass(frozen=True, eq=False)
 class StereoCase:
@@ -55,14 +52,6 @@ class StereoCase:
         corrected = self.truth_px + self.rig.doffs_px
         out = np.full(corrected.shape, np.nan)
         return np.divide(self.rig.left.fx * self.rig.baseline_m, corrected, out=out, where=corrected > 0)
-
-    @property
-    def any_rig(self) -> StereoRig:
-        """The rig, or one whose depths mean nothing."""
-        if self.rig is not None:
-            return self.rig
-        height, width = self.truth_px.shape
-        return StereoRig(PinholeCamera(width, height, width, width, width / 2, height / 2), _ANY_BASELINE_M)
 
     def rgb_pair(self) -> tuple[np.ndarray, np.ndarray]:
         """Both images as every door of vizion3d decodes them, (H, W, 3) uint8, raw ones rectified."""

@@ -154,8 +154,10 @@ def read_values(path: PathLike) -> np.ndarray:
 
 def _one_channel(path: PathLike, values: np.ndarray) -> np.ndarray:
     """A grey map; one that was saved in colour is taken if its channels are equal."""
-    if values.ndim == 3 and (values[..., :3] == values[..., :1]).all():
-        values = values[..., 0]
+    if values.ndim == 3:
+        first, rest = values[..., :1], values[..., 1:3]
+        if np.array_equal(np.broadcast_to(first, rest.shape), rest, equal_nan=True):
+            values = values[..., 0]
     if values.ndim != 2 or values.dtype.kind not in "uif" or 0 in values.shape:
         raise InputError(f"{path} holds {values.shape} {values.dtype}; a map has one number a pixel, (H, W)")
     return values

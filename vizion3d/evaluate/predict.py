@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from vizion3d.camera import StereoRig
 from vizion3d.evaluate.cases import StereoCase
 from vizion3d.evaluate.evaluation import Evaluation, evaluate_disparity
 
 if TYPE_CHECKING:
     from vizion3d.stereo import StereoDepthEstimator
-
-# Where there is no calibration, depth means nothing and must not make anything invalid.
-NO_Z_FAR = 1e6
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +46,7 @@ def predict(
     Args:
         estimator: the model.
         case: the pair.
-        z_far: metres from which on depth is not valid; None is the default of vizion3d, and no limit for a pair without
+        z_far: metres from which on depth is not valid; None is the default of vizion3d. It does not act on a pair without
             a calibration.
         scale_factor: see `StereoDepthEstimator.estimate`.
 
@@ -57,12 +55,11 @@ def predict(
     """
     from vizion3d.stereo.estimator import ValidityLimits
 
-    if z_far is None and case.rig is None:
-        z_far = NO_Z_FAR
-    limits = ValidityLimits() if z_far is None else ValidityLimits(z_far=z_far)
+    limits = ValidityLimits() if z_far is None or case.rig is None else ValidityLimits(z_far=z_far)
     left, right = case.rgb_pair()
+    rig = case.rig or StereoRig.uncalibrated(left.shape[1], left.shape[0])
     start = time.perf_counter()
-    prediction = estimator.estimate(left, right, case.any_rig, scale_factor=scale_factor)
+    prediction = estimator.estimate(left, right, rig, scale_factor=scale_factor)
     valid = prediction.valid(limits).cpu().numpy()
     seconds = time.perf_counter() - start
     depth_m, disparity_px = prediction.depth_m.cpu().numpy(), prediction.disparity_px.cpu().numpy()
