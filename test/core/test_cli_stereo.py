@@ -14,6 +14,7 @@ from vizion3d.camera import PinholeCamera, StereoRig
 from vizion3d.cli import main
 from vizion3d.cli.files import write_depth_png, write_rgb_png
 from vizion3d.errors import InputError
+from vizion3d.evaluate import evaluate_depth, evaluate_disparity, read_map
 from vizion3d.synthetic import StereoFrame, default_scene, render_stereo
 
 ROOT = Path(__file__).parents[2]
@@ -77,9 +78,9 @@ def test_a_pair_becomes_depth_disparity_and_cloud(folder, small, capsys, calibra
 
     assert {path.name for path in out.iterdir()} == {"left_depth.png", "left_disparity.png", "left_cloud.ply"}
     depth_m = read_depth_m(out / "left_depth.png")
-    measured = np.isfinite(depth_m) & small.visible
-    assert measured.mean() > 0.8
-    assert np.median(np.abs(depth_m / small.depth_m - 1)[measured]) < 0.03
+    scores = evaluate_depth(depth_m, small.depth_m, visible=small.visible).non_occluded
+    assert scores.density > 0.85
+    assert scores.median_rel < 0.03
     disparity = read(out / "left_disparity.png")
     assert (disparity.shape, disparity.dtype) == ((120, 160, 3), np.uint8)
     assert vertex_count(out / "left_cloud.ply") == np.isfinite(depth_m).sum()
@@ -89,6 +90,16 @@ def test_a_pair_becomes_depth_disparity_and_cloud(folder, small, capsys, calibra
     assert f"depth {np.nanmin(depth_m):.3f} to {np.nanmax(depth_m):.3f} m" in told
     for path in out.iterdir():
         assert str(path) in told
+
+
+def test_without_calibration_there_is_disparity_and_no_depth(folder, small, capsys):
+    out = folder / "out"
+    assert main(["stereo", str(folder / "left.png"), str(folder / "right.png"), "--out", str(out)]) == 0
+    assert {path.name for path in out.iterdir()} == {"left_disparity.png", "left_disparity.pfm"}
+    disparity_px, _ = read_map(out / "left_disparity.pfm")
+    scores = evaluate_disparity(disparity_px, small.disparity_px, visible=small.visible).non_occluded
+    assert scores.density > 0.8 and scores.bad_2 < 0.05
+    assert "depth and a point cloud need a calibration: give --calib" in capsys.readouterr().out
 
 
 def test_nearer_is_redder_in_the_disparity_picture(folder, small):
@@ -133,10 +144,9 @@ def test_real_pair(data, tmp_path):
     assert measured.mean() > 0.7
     assert ((depth_m[measured] > 1.1) & (depth_m[measured] < 2.5)).all()
     truth_px = read(teddy / "disp2.png") / 4
-    both = measured & (truth_px > 0)
-    relative = np.abs(depth_m * (truth_px + 52) / (1500 * 0.08) - 1)[both]
-    assert np.median(relative) < 0.005
-    assert np.mean(relative > 0.05) < 0.1
+    scores = evaluate_depth(depth_m, np.where(truth_px > 0, 1500 * 0.08 / (truth_px + 52), np.nan)).all
+    assert scores.median_rel < 0.005
+    assert scores.off_5_percent < 0.1
     assert vertex_count(tmp_path / "im2_cloud.ply") == measured.sum()
     assert (tmp_path / "im2_disparity.png").stat().st_size > 0
 
@@ -201,7 +211,7 @@ def test_a_mistake_ends_the_process_with_status_2(folder):
     assert done.stderr == f"vizion3d: error: LEFT: there is no file {folder / 'nowhere.png'}\n"
 
 
-@pytest.mark.parametrize("arguments", [[], ["magic"], ["stereo", "left.png", "right.png"], ["stereo", "l", "r", "--calib"]])
+@pytest.mark.parametrize("arguments", [[], ["magic"], ["stereo", "left.png"], ["stereo", "l", "r", "--calib"]])
 def test_incomplete_commands_show_the_usage(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(arguments)

@@ -6,14 +6,15 @@ from __future__ import annotations
 import argparse
 
 
-def add_pair_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add LEFT RIGHT --calib FILE [FILE]."""
+def add_pair_arguments(parser: argparse.ArgumentParser, *, calib_required: bool = True) -> None:
+    """Add LEFT RIGHT --calib FILE [FILE]; without calib_required it may be left out, and is an empty list then."""
     parser.add_argument("left", help="left image, rectified")
     parser.add_argument("right", help="right image, rectified")
     parser.add_argument(
         "--calib",
         nargs="+",
-        required=True,
+        required=calib_required,
+        default=[],
         metavar="FILE",
         help="calibration: Middlebury or KITTI calib.txt, or the YAML files of the left and the right camera",
     )

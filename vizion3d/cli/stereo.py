@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""vizion3d stereo LEFT RIGHT --calib FILE: depth PNG, disparity PNG and point cloud of a rectified pair."""
+"""vizion3d stereo LEFT RIGHT --calib FILE: depth PNG, disparity PNG and point cloud of a rectified pair.
+
+Without --calib there is no depth: disparity alone, as PNG and as PFM in pixels.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from vizion3d.cli.pair import add_pair_arguments
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser("stereo", help="depth of a rectified stereo pair", description=__doc__)
-    add_pair_arguments(parser)
+    add_pair_arguments(parser, calib_required=False)
     parser.add_argument(
         "--model", default="sgbm", help="sgbm, or S2M2 weights: s2m2-s to s2m2-xl, a path or an address (default: %(default)s)"
     )
@@ -29,13 +32,15 @@ def run(options: argparse.Namespace) -> int:
     import numpy as np
 
     from vizion3d.calibration_files import load_stereo_rig
-    from vizion3d.cli.files import write_depth_png, write_rgb_png
+    from vizion3d.camera import StereoRig
+    from vizion3d.cli.files import write_depth_png, write_pfm, write_rgb_png
     from vizion3d.images import load_rgb
     from vizion3d.stereo.estimator import StereoDepthEstimator, ValidityLimits
     from vizion3d.visualize import colorize_disparity
 
     left, right = load_rgb(options.left, "LEFT"), load_rgb(options.right, "RIGHT")
-    rig = load_stereo_rig(options.calib, image_size=(left.shape[1], left.shape[0]))
+    size = left.shape[1], left.shape[0]
+    rig = load_stereo_rig(options.calib, image_size=size) if options.calib else StereoRig.uncalibrated(*size)
     estimator = StereoDepthEstimator(options.model, options.device)
     limits = ValidityLimits(z_far=options.z_far)
     start = time.perf_counter()
@@ -50,11 +55,16 @@ def run(options: argparse.Namespace) -> int:
     depth_path, disparity_path, cloud_path = (
         options.out / f"{stem}_{name}" for name in ("depth.png", "disparity.png", "cloud.ply")
     )
-    write_depth_png(depth_path, depth_m)
     write_rgb_png(disparity_path, colorize_disparity(disparity_px))
-    prediction.point_cloud(left, limits).write_ply(cloud_path)
-
     print(f"{left.shape[1]}x{left.shape[0]} pixels, {options.model} on {estimator.matcher.device}: {1e3 * seconds:.0f} ms")
+    if not options.calib:
+        pfm_path = disparity_path.with_suffix(".pfm")
+        write_pfm(pfm_path, disparity_px)
+        print(f"disparity on {valid.mean():.1%} of the pixels; depth and a point cloud need a calibration: give --calib")
+        print(f"{disparity_path}  coloured\n{pfm_path}  pixels, NaN = no disparity")
+        return 0
+    write_depth_png(depth_path, depth_m)
+    prediction.point_cloud(left, limits).write_ply(cloud_path)
     if valid.any():
         near, middle, far = np.nanpercentile(depth_m, (0, 50, 100))
         print(f"depth {near:.3f} to {far:.3f} m, median {middle:.3f} m, on {valid.mean():.1%} of the pixels")
