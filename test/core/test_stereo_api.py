@@ -22,6 +22,7 @@ from vizion3d.errors import (
     Vizion3dError,
     WeightsError,
 )
+from vizion3d.evaluate import Errors
 from vizion3d.images import ImageInput
 from vizion3d.stereo import (
     StereoDepth,
@@ -31,6 +32,7 @@ from vizion3d.stereo import (
     StereoDepthResult,
     StereoPrediction,
 )
+from vizion3d.stereo import api as stereo_api
 from vizion3d.stereo.estimator import ValidityLimits
 from vizion3d.stereo.matcher import Matches
 from vizion3d.synthetic import StereoFrame, default_scene, render_stereo
@@ -172,12 +174,20 @@ def test_depth_follows_from_disparity(result):
     np.testing.assert_array_equal(result.depth == 0, depth == 0)
 
 
+def test_an_assumed_rig_is_told_once(small, caplog):
+    stereo_api._tell_assumed_rig.cache_clear()
+    for _ in range(2):
+        match(small.left, small.right)
+        match(small.left, small.right, advanced_config=CONFIG)
+    (record,) = caplog.records
+    assert "a focal length of 1000 px and a baseline of 100 mm are assumed" in record.getMessage()
+
+
 def test_depth_is_that_of_the_scene(result, small):
-    measured = (result.depth > 0) & small.visible
-    assert measured.mean() > 0.85
-    relative = np.abs(result.depth / small.depth_m - 1)[measured]
-    assert np.median(relative) < 0.05
-    assert np.mean(relative > 0.2) < 0.05
+    scores = Errors.of_depth(result.depth, small.depth_m).scores(small.visible)
+    assert scores.density > 0.9
+    assert scores.median_rel < 0.05
+    assert scores.too_far < 0.05 and scores.too_near < 0.01
 
 
 def test_maps_have_the_size_of_the_pictures_and_one_type(result):

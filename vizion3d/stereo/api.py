@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -17,6 +18,8 @@ from vizion3d.images import ImageInput, load_rgb
 from vizion3d.options import finite_number
 from vizion3d.results import DepthResult
 from vizion3d.stereo.estimator import DEFAULT_MODEL, StereoDepthEstimator, StereoPrediction, ValidityLimits
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,10 @@ class StereoDepthAdvancedConfig:
         return ValidityLimits(self.z_far, self.conf_threshold, self.occ_threshold)
 
 
+# The one instance by which `StereoDepth` knows that nobody gave a configuration.
+_ASSUMED_CONFIG = StereoDepthAdvancedConfig()
+
+
 @dataclass
 class StereoDepthCommand:
     """What to do with which pair.
@@ -80,7 +87,7 @@ class StereoDepthCommand:
         return_depth_image: offer `StereoDepthResult.depth_image`.
         return_raw_depth: offer `StereoDepthResult.raw_depth`.
         return_point_cloud: offer `StereoDepthResult.point_cloud`.
-        advanced_config: the rig and the validity limits.
+        advanced_config: the rig and the validity limits; without it a rig is assumed, which is logged once.
     """
 
     left_image: ImageInput
@@ -89,7 +96,7 @@ class StereoDepthCommand:
     return_depth_image: bool = True
     return_raw_depth: bool = True
     return_point_cloud: bool = False
-    advanced_config: StereoDepthAdvancedConfig = field(default_factory=StereoDepthAdvancedConfig)
+    advanced_config: StereoDepthAdvancedConfig = _ASSUMED_CONFIG
 
 
 @dataclass(frozen=True)
@@ -159,6 +166,8 @@ class StereoDepth:
         config = command.advanced_config
         if not isinstance(config, StereoDepthAdvancedConfig):
             raise InputError(f"advanced_config is {config!r}; a StereoDepthAdvancedConfig is needed")
+        if config is _ASSUMED_CONFIG:
+            _tell_assumed_rig()
         if not isinstance(command.model_backend, (str, os.PathLike)):
             raise InputError(f"model_backend is {command.model_backend!r}; a name, a path or an address is needed")
         left = load_rgb(command.left_image, "left_image")
@@ -166,6 +175,16 @@ class StereoDepth:
         estimator = _open_estimator(command.model_backend)
         prediction = estimator.estimate(left, right, config.rig(left.shape[1], left.shape[0]), scale_factor=config.scale_factor)
         return _result(prediction, estimator, left, command)
+
+
+@lru_cache(maxsize=1)
+def _tell_assumed_rig() -> None:
+    """Log once that depth is that of a rig which nobody named."""
+    rig = _ASSUMED_CONFIG
+    _LOG.warning(
+        f"no advanced_config is given: a focal length of {rig.focal_length:g} px and a baseline of {rig.baseline:g} mm are "
+        "assumed, so depth is not in the metres of your cameras; give their StereoDepthAdvancedConfig"
+    )
 
 
 def _open_estimator(model: str | os.PathLike[str]) -> StereoDepthEstimator:
