@@ -29,6 +29,7 @@ from sensor_msgs.msg import Image, PointCloud2
 from stereo_msgs.msg import DisparityImage
 
 import vizion3d
+from vizion3d.evaluate import Errors
 from vizion3d.pointcloud import PointCloud
 from vizion3d.visualize import colorize_depth, colorize_disparity, render_cloud, side_by_side
 from vizion3d_ros import conversions, parameters
@@ -70,15 +71,14 @@ class FrameReport:
     @classmethod
     def measure(cls, latency_ms: float, depth_m: np.ndarray, truth: tuple[np.ndarray, np.ndarray] | None) -> FrameReport:
         """Compare a depth map with (true depth, mask of pixels that both cameras see)."""
-        valid = np.isfinite(depth_m)
+        valid_part = float(np.isfinite(depth_m).mean())
         if truth is None:
-            return cls(latency_ms, valid.mean())
+            return cls(latency_ms, valid_part)
         true_depth_m, visible = truth
-        compared = valid & visible
-        error = np.abs(depth_m[compared] / true_depth_m[compared] - 1)
-        if not error.size:
-            return cls(latency_ms, valid.mean())
-        return cls(latency_ms, valid.mean(), float(np.median(error)), float((error > 0.05).mean()))
+        scores = Errors.of_depth(depth_m, true_depth_m).scores(visible)
+        if not scores.answered_pixels:
+            return cls(latency_ms, valid_part)
+        return cls(latency_ms, valid_part, scores.median_rel, scores.off_5_percent)
 
     def __str__(self) -> str:
         text = f"latency {self.latency_ms:6.1f} ms   depth on {self.valid_part:5.1%} of the pixels"

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from vizion3d.camera import PinholeCamera, StereoRig
 from vizion3d.errors import InputError
+from vizion3d.evaluate import Errors
 from vizion3d.stereo import StereoDepthEstimator
 from vizion3d.stereo.matcher import Matches
 from vizion3d.stereo.sgbm import SgbmMatcher
@@ -46,11 +47,11 @@ def test_maps_have_the_shape_and_range_that_is_promised(frame, matches):
     assert torch.equal(answered / matches.step, (answered / matches.step).round())
 
 
-def test_visible_surfaces_are_measured(frame, error_px):
-    answered = np.isfinite(error_px) & frame.visible
-    assert answered.sum() > 0.97 * frame.visible.sum()
-    assert (error_px[answered] > 2).mean() < 0.015
-    assert np.median(error_px[answered]) < 0.2
+def test_visible_surfaces_are_measured(frame, matches):
+    scores = Errors.of_disparity(matches.disparity[0, 0].numpy(), frame.disparity_px).scores(frame.visible)
+    assert scores.density > 0.97
+    assert scores.bad_2 < 0.015
+    assert scores.median_px < 0.2
 
 
 def test_the_first_columns_are_answered(frame, error_px):

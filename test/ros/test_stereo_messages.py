@@ -12,6 +12,7 @@ from ros_harness import RosHarness, StereoSource, float_map
 from sensor_msgs.msg import PointField
 
 from vizion3d.camera import PinholeCamera, StereoRig
+from vizion3d.evaluate import Errors
 from vizion3d.synthetic import default_scene, render_stereo
 from vizion3d_ros.stereo_node import OUTPUTS
 
@@ -49,8 +50,7 @@ def test_every_field_with_default_parameters(ros, shifted_rig):
     valid = np.isfinite(depth)
     assert depth.shape == (240, 320) and valid.mean() > 0.6
     assert np.isnan(depth[~valid]).all() and (depth[valid] > 0).all()
-    seen = valid & frame.visible
-    assert np.median(np.abs(depth / frame.depth_m - 1)[seen]) < 0.02
+    assert Errors.of_depth(depth, frame.depth_m).scores(frame.visible).median_rel < 0.02
 
     assert (info.width, info.height, info.distortion_model) == (320, 240, "plumb_bob")
     assert list(info.d) == [0.0] * 5
@@ -108,8 +108,7 @@ def test_depth_in_millimetres_decimated_plain_cloud_and_other_frame(ros, rig, fr
     assert disparity.image.header.frame_id == "head"
     assert depth_message.encoding == "16UC1" and depth_message.step == 2 * 640
     depth_mm = np.frombuffer(depth_message.data, "<u2").reshape(480, 640)
-    seen = (depth_mm > 0) & frame.visible
-    assert np.median(np.abs(depth_mm / 1000 / frame.depth_m - 1)[seen]) < 0.02
+    assert Errors.of_depth(depth_mm / 1000, frame.depth_m).scores(frame.visible).median_rel < 0.02
     assert 4000 < depth_mm.max() < 5000
     assert info.k[0] == 525.0
 

@@ -23,6 +23,7 @@ from stereo_msgs.msg import DisparityImage
 
 from vizion3d.calibration_files import load_stereo_rig
 from vizion3d.camera import PinholeCamera, StereoRig
+from vizion3d.evaluate import Errors
 from vizion3d.images import load_rgb
 from vizion3d.synthetic import default_scene, render_stereo
 from vizion3d_ros import conversions
@@ -81,12 +82,10 @@ def test_synthetic_camera_at_10_hz_against_truth(ros):
     )
     assert len(compared) >= 5
     for stamp in compared:
-        depth, truth = float_map(depths()[stamp]), float_map(truths()[stamp])
         visible = np.frombuffer(visibles()[stamp].data, np.uint8).reshape(240, 320) > 0
-        known = np.isfinite(depth) & visible
-        error = np.abs(depth / truth - 1)[known]
-        assert known.mean() > 0.7
-        assert np.median(error) < 0.02 and (error > 0.1).mean() < 0.03
+        scores = Errors.of_depth(float_map(depths()[stamp]), float_map(truths()[stamp])).scores(visible)
+        assert scores.density > 0.8
+        assert scores.median_rel < 0.02 and scores.off_5_percent < 0.05
 
 
 def by_stamp(messages):
