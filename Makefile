@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-# One word each: setup, demo, demo-mono, test, test-slow, check, bench, config. All but setup run setup first where it is needed.
+# One word each: setup, demo, demo-mono, test, test-slow, check, bench, accuracy, config. All but setup run it first.
 PYTHON ?= python3
 EXTRAS ?= ros,bag,dev
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo demo-mono test test-slow check bench config clean
+.PHONY: setup demo demo-mono test test-slow check bench accuracy config clean
 
 setup: $(READY)
 
@@ -42,6 +42,10 @@ check: $(READY)
 
 bench: $(READY)
 	for script in bench/*.py; do $(BIN)/python $$script || exit 1; done
+
+# How right depth is, on real and drawn pairs: docs/accuracy.md.
+accuracy: $(READY)
+	$(BIN)/python bench/accuracy.py --out docs/accuracy.md
 
 # The YAML files of the nodes, from the dataclasses that own the parameters.
 config: $(READY)
