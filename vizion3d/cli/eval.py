@@ -136,8 +136,11 @@ def _judge(options: argparse.Namespace) -> Iterator[_Judged]:
 
 def _judge_pairs(options: argparse.Namespace, several: bool) -> Iterator[_Judged]:
     """One result a pair and model, one pair in memory at a time."""
+    import numpy as np
+
     from vizion3d.errors import InputError
     from vizion3d.evaluate import Errors, evaluate
+    from vizion3d.evaluate.maps import check_same_sense
     from vizion3d.evaluate.report import Result
 
     if options.window and options.prediction:
@@ -148,7 +151,11 @@ def _judge_pairs(options: argparse.Namespace, several: bool) -> Iterator[_Judged
     for case in _cases(options, several):
         for name, model in models:
             answer = model(case)
-            result = Result(case.name, name, evaluate(case, answer), answer.seconds, case.rig is not None)
+            evaluation = evaluate(case, answer)
+            if not several:  # somebody gave an encoding, and may have given a wrong one
+                answered = answer.disparity_px if answer.valid is None else np.where(answer.valid, answer.disparity_px, np.nan)
+                check_same_sense(answered, case.truth_px, f"the disparity of {name}", f"the truth {options.truth}")
+            result = Result(case.name, name, evaluation, answer.seconds, case.rig is not None)
             yield _Judged(result, Errors.of_disparity(answer.disparity_px, case.truth_px, case.doffs_px), answer.valid)
 
 
@@ -197,7 +204,7 @@ def _file_model(options: argparse.Namespace) -> tuple[str, Callable[[StereoCase]
     """The files of --prediction as if a model had just answered them."""
     from vizion3d.errors import InputError
     from vizion3d.evaluate import Answer, read_map
-    from vizion3d.evaluate.maps import check_same_sense, disparity_from_depth
+    from vizion3d.evaluate.maps import disparity_from_depth
 
     def find(name: str) -> Path:
         if not options.prediction.is_dir():
@@ -211,10 +218,7 @@ def _file_model(options: argparse.Namespace) -> tuple[str, Callable[[StereoCase]
     def answer(case: StereoCase) -> Answer:
         path = find(case.name)
         values, encoding = read_map(path, _encoding(options.prediction_encoding))
-        disparity_px = values if encoding.kind == "disparity" else disparity_from_depth(values, case.rig, path)
-        if disparity_px.shape == case.truth_px.shape:  # else the comparison says so
-            check_same_sense(disparity_px, case.truth_px, f"{path} (read as {encoding})", "the truth")
-        return Answer(disparity_px)
+        return Answer(values if encoding.kind == "disparity" else disparity_from_depth(values, case.rig, path))
 
     return options.prediction.name, answer
 

@@ -32,8 +32,8 @@ class PairFiles:
         truth: map of the left image.
         encoding: of the maps; None where the file says it all.
         truth_right: map of the right image, from which follows what both cameras see.
-        mask: picture whose brightest pixels are those that both cameras see (Middlebury's and ETH3D's mask0nocc.png), or
-            the truth of just those (KITTI's disp_noc). Files with more than two values are taken for the latter.
+        mask: 8-bit picture whose brightest pixels are those that both cameras see (Middlebury's and ETH3D's mask0nocc.png),
+            or a map of 16 bits or floats with the truth of just those (KITTI's disp_noc).
         calib: calibration files, see `load_stereo_rig`; empty if there are none.
     """
 
@@ -69,7 +69,7 @@ class PairFiles:
         if self.mask is not None:
             mask = read_values(self.mask)
             _check_size(self.mask, mask, self.truth, truth_px)
-            return mask == mask.max() if len(np.unique(mask)) <= 3 else np.isfinite(mask) & (mask > 0)
+            return mask == mask.max() if mask.dtype == np.uint8 else np.isfinite(mask) & (mask > 0)
         if self.truth_right is None:
             return None
         right_px = self._disparity(self.truth_right, rig)
