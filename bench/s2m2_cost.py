@@ -15,7 +15,7 @@ import time
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from vizion3d.stereo.s2m2 import S2M2
+from vizion3d.stereo.matchers.s2m2 import S2M2
 
 SIZES = {"S": (128, 1), "M": (192, 2), "L": (256, 3), "XL": (384, 3)}
 IMAGES = ((640, 480), (960, 544))

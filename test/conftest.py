@@ -58,7 +58,7 @@ def s2m2_file(tmp_path_factory) -> Path:
     import torch
     from generated_weights import s2m2_state_dict
 
-    from vizion3d.stereo.s2m2 import S2M2
+    from vizion3d.stereo.matchers.s2m2 import S2M2
 
     with torch.device("meta"):
         network = S2M2(channels=8, transformers=1)

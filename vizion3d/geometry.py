@@ -47,7 +47,26 @@ def unproject(depth_m: torch.Tensor, camera: PinholeCamera) -> torch.Tensor:
     height, width = depth_m.shape
     u = torch.arange(width, device=depth_m.device, dtype=depth_m.dtype)
     v = torch.arange(height, device=depth_m.device, dtype=depth_m.dtype)[:, None]
-    return torch.stack(((u - camera.cx) / camera.fx * depth_m, (camera.cy - v) / camera.fy * depth_m, -depth_m), dim=-1)
+    return _points((u - camera.cx) / camera.fx, (camera.cy - v) / camera.fy, depth_m)
+
+
+def points_along(rays: torch.Tensor, depth_m: torch.Tensor) -> torch.Tensor:
+    """Points of a depth map in OpenGL camera space, along the rays of any lens.
+
+    Args:
+        rays: (H, W, 2) X/Z and Y/Z in the optical frame (`vizion3d.rays`), NaN where there is no ray.
+        depth_m: (H, W) depth along the optical axis, NaN where invalid.
+
+    Returns:
+        (H, W, 3); all three coordinates are NaN where ray or depth are.
+    """
+    x, y = rays.unbind(-1)
+    return _points(x, -y, torch.where(torch.isfinite(x), depth_m, torch.nan))
+
+
+def _points(right: torch.Tensor, up: torch.Tensor, depth_m: torch.Tensor) -> torch.Tensor:
+    """Points whose rays go so far to the right and up at depth 1."""
+    return torch.stack((right * depth_m, up * depth_m, -depth_m), dim=-1)
 
 
 def project(points_opengl: torch.Tensor, camera: PinholeCamera) -> torch.Tensor:

@@ -1,30 +1,106 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers that users give in commands."""
+"""What a user may choose: every option with its default, range, unit and meaning, once for all doors. Knows no torch.
+
+From these records derive the fields of the Python configurations, the ROS parameters and their YAML files
+(`vizion3d_ros.parameters`), the flags of the command (`vizion3d.cli.flags`) and docs/options.md. Options of one matcher or
+network form a group named like it: the field ``sgbm`` here, ``sgbm.max_disparity`` as a parameter, ``--sgbm-max-disparity``
+as a flag.
+"""
 
 from __future__ import annotations
 
-import math
+from dataclasses import dataclass
 
-from vizion3d.errors import InputError
+from vizion3d.option_records import Options, option
+
+# What `StereoDepthCommand` takes: the network of the page that it keeps compatible with, in its smallest size.
+PAGE_STEREO_MODEL = "s2m2-s"
+# What every other door takes: a robot must start without a download, a GPU or a licence that forbids selling it.
+ROBOT_STEREO_MODEL = "sgbm"
+# The only size of Depth Anything V2 that anyone may use for anything; the page's and the robot's.
+MONO_MODEL = "depth-anything-v2-small"
 
 
-def finite_number(name: str, value: object, *, positive: bool = False) -> float:
-    """A number, which may be given as a string.
+@dataclass(frozen=True)
+class ValidityLimits(Options):
+    """Which pixels count as measured."""
 
-    Args:
-        name: what to call it in messages.
-        value: the number.
-        positive: whether it must be above 0.
+    z_far: float = option(50.0, "depth from which on pixels are invalid", unit="metres", limits=(0.001, 1e6))
+    conf_threshold: float = option(0.1, "smallest confidence of a valid pixel", limits=(0.0, 1.0))
+    occ_threshold: float = option(
+        0.5, "smallest visibility of a valid pixel; near 1 is seen by both cameras, 0 is occluded", limits=(0.0, 1.0)
+    )
 
-    Raises:
-        InputError: it is not a number, not finite, or not positive.
-    """
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        raise InputError(f"{name} is {value!r}; it must be a number") from None
-    if not math.isfinite(number):
-        raise InputError(f"{name} is {number}; it must be finite")
-    if positive and number <= 0:
-        raise InputError(f"{name} is {number}; it must be positive")
-    return number
+
+@dataclass(frozen=True)
+class RunOptions(Options):
+    """How a network is executed."""
+
+    device: str = option("auto", "where to compute: auto, cpu, mps, cuda or cuda:N", read_only=True)
+    precision: str = option(
+        "auto",
+        "of a network: auto is float16 on CUDA, else float32",
+        choices=("auto", "float32", "float16"),
+        read_only=True,
+    )
+
+
+@dataclass(frozen=True)
+class SgbmOptions(Options):
+    """Options of OpenCV's semi-global matching."""
+
+    max_disparity: int = option(
+        0, "largest disparity that is searched; 0 is a sixth of the image width", unit="pixels", limits=(0, 4096)
+    )
+
+
+@dataclass(frozen=True)
+class S2M2Options(Options):
+    """Options of the S2M2 network."""
+
+    max_size: tuple[int, int] = option(
+        (960, 540),
+        "width and height to which larger images are reduced, unless scale_factor is set",
+        unit="pixels",
+        limits=(32, 8192),
+        read_only=True,
+    )
+    refine_iterations: int = option(
+        3, "steps of the local refiner; fewer are quicker and coarser", limits=(0, 20), read_only=True
+    )
+    positivity: bool = option(
+        True, "never give a negative disparity; switch off for pairs whose rectification leaves some", read_only=True
+    )
+
+
+@dataclass(frozen=True)
+class ScaleOptions(Options):
+    """At which size a pair is matched."""
+
+    scale_factor: float = option(
+        0.0, "size to match at, as a part of the image size; 0 is as large as the model likes", limits=(0.0, 8.0)
+    )
+
+
+@dataclass(frozen=True)
+class StereoOptions(RunOptions, ScaleOptions, ValidityLimits):
+    """What may be chosen about stereo at every door, but for the model."""
+
+    cloud_edge_filter: bool = option(True, "leave pixels that hang between two surfaces out of the point cloud")
+    sgbm: SgbmOptions = SgbmOptions()
+    s2m2: S2M2Options = S2M2Options()
+
+    def matching(self) -> dict[str, float | None]:
+        """What of this `StereoDepthEstimator.estimate` takes with each pair."""
+        return {"scale_factor": self.scale_factor or None, "max_disparity_px": self.sgbm.max_disparity or None}
+
+
+@dataclass(frozen=True)
+class RobotStereoOptions(StereoOptions):
+    """What may be chosen about stereo in the command, a node and a recording."""
+
+    model: str = option(
+        ROBOT_STEREO_MODEL,
+        "sgbm, which needs no weights and no GPU, or S2M2 weights: s2m2-s, s2m2-m, s2m2-l, s2m2-xl, a path or an address",
+        read_only=True,
+    )

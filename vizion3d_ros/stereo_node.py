@@ -17,12 +17,10 @@ import torch
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from stereo_msgs.msg import DisparityImage
 
-from vizion3d import geometry
 from vizion3d.camera import StereoRig
 from vizion3d.errors import WeightsError
-from vizion3d.flying_pixels import remove_flying_pixels
-from vizion3d.stereo import StereoDepthEstimator, StereoPrediction
-from vizion3d.stereo.estimator import ValidityLimits
+from vizion3d.options import ValidityLimits
+from vizion3d.stereo import StereoDepthEstimator
 from vizion3d.stereo.rectification import RectificationReport, vertical_offset
 from vizion3d_ros import conversions
 from vizion3d_ros.node import DepthNode
@@ -63,7 +61,7 @@ class StereoDepthNode(DepthNode[StereoSettings]):
 
     def describe(self) -> str:
         """See `DepthNode.describe`."""
-        return f"{self._estimator.matcher.name} on {self._estimator.matcher.device}"
+        return self._estimator.describe()
 
     def diagnostic_values(self) -> dict[str, Any]:
         """See `DepthNode.diagnostic_values`."""
@@ -92,19 +90,19 @@ class StereoDepthNode(DepthNode[StereoSettings]):
         with self.statistics.stage("publish"), torch.inference_mode():
             limits = ValidityLimits(settings.z_far, settings.conf_threshold, settings.occ_threshold)
             valid = prediction.valid(limits)
-            depth_m = torch.where(valid, prediction.depth_m, torch.nan)
+            depth_m = prediction.masked_depth(limits)
             self.publish("depth/image_rect", lambda: conversions.depth_image(depth_m, settings.depth_encoding, header))
             self.publish("depth/camera_info", lambda: conversions.camera_info(rig.left, header))
             self.publish("disparity", lambda: conversions.disparity_image(prediction, valid, header))
-            self.publish("points2", lambda: self.cloud_message(self._points(prediction, valid), left, header))
-            self.publish("confidence", lambda: conversions.map_image(prediction.confidence, header))
-            self.publish("occlusion", lambda: conversions.map_image(prediction.occlusion, header))
+            self.publish(
+                "points2",
+                lambda: self.cloud_message(prediction.points(limits, edge_filter=settings.cloud_edge_filter), left, header),
+            )
+            if (confidence := prediction.confidence) is not None:
+                self.publish("confidence", lambda: conversions.map_image(confidence, header))
+            if (visibility := prediction.visibility) is not None:
+                self.publish("occlusion", lambda: conversions.map_image(visibility, header))
         self._check_rows(left, right)
-
-    def _points(self, prediction: StereoPrediction, valid: torch.Tensor) -> torch.Tensor:
-        """(H, W, 3) in OpenGL camera space. The edge filter sees all depth, since it judges a pixel by its neighbours."""
-        depth_m = remove_flying_pixels(prediction.depth_m) if self.settings.cloud_edge_filter else prediction.depth_m
-        return geometry.unproject(torch.where(valid, depth_m, torch.nan), prediction.rig.left)
 
     def _check_rows(self, left: np.ndarray, right: np.ndarray) -> None:
         """Now and then, see whether the rows are aligned; matching fails quietly where they are not."""

@@ -177,7 +177,7 @@ def test_real_pair(data, tmp_path):
             "scale_factor is 0.0; it must be a positive",
         ),
         ("left.png", "right.png", ["--calib", "calib.txt", "--scale", "0.01"], "too small|smaller than|needs at least"),
-        ("left.png", "right.png", ["--calib", "calib.txt", "--z-far", "-1"], "z_far is -1.0; it must be positive"),
+        ("left.png", "right.png", ["--calib", "calib.txt", "--z-far", "-1"], "z_far is -1.0; it must be from 0.001 to 1e"),
         ("left.png", "right.png", ["--calib", "calib.txt", "--z-far", "nan"], "z_far is nan"),
         ("left.png", "right.png", ["--calib", "calib.txt", "--out", "notes.txt"], "notes.txt"),
     ],

@@ -12,6 +12,7 @@ from vizion3d.geometry import (
     depth_from_disparity,
     disparity_from_depth,
     flip_optical_opengl,
+    points_along,
     project,
     unproject,
 )
@@ -209,3 +210,17 @@ def test_the_arithmetic_stays_on_the_gpu():
     points = unproject(depth_from_disparity(disparity_px.cuda(), rig), CAMERA)
     assert points.is_cuda
     torch.testing.assert_close(points.cpu(), unproject(depth_from_disparity(disparity_px, rig), CAMERA))
+
+
+def test_points_along_pinhole_rays_are_the_unprojected_ones_and_pixels_without_a_ray_have_none():
+    camera = PinholeCamera(7, 5, 10.0, 11.0, 3.2, 1.7)
+    depth_m = torch.rand(5, 7) + 1
+    depth_m[0, 0] = torch.nan
+    v, u = torch.meshgrid(torch.arange(5.0), torch.arange(7.0), indexing="ij")
+    rays = torch.stack(((u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy), dim=-1)
+    points = points_along(rays, depth_m)
+    torch.testing.assert_close(points, unproject(depth_m, camera), equal_nan=True)
+    rays[2, 3] = torch.nan
+    points = points_along(rays, depth_m)
+    assert points[2, 3].isnan().all() and points[0, 0].isnan().all()
+    assert points.isfinite().all(dim=-1).sum() == 33

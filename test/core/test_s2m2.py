@@ -20,13 +20,13 @@ from generated_weights import s2m2_state_dict, weights_crc32
 from torch import Tensor
 
 from vizion3d.errors import InputError, WeightsError
-from vizion3d.stereo.s2m2 import S2M2, crop, load_s2m2, pad
-from vizion3d.stereo.s2m2.attention import RowBlock
-from vizion3d.stereo.s2m2.blocks import blend_neighbours
-from vizion3d.stereo.s2m2.lookup import cost_levels, sample_nine
-from vizion3d.stereo.s2m2.matching import forbid_negative, read_matches, transport
-from vizion3d.stereo.s2m2.model import match_in_image
-from vizion3d.stereo.s2m2.position import mean_position, position_table
+from vizion3d.stereo.matchers.s2m2 import S2M2, crop, load_s2m2, pad
+from vizion3d.stereo.matchers.s2m2.attention import RowBlock
+from vizion3d.stereo.matchers.s2m2.blocks import blend_neighbours
+from vizion3d.stereo.matchers.s2m2.lookup import cost_levels, sample_nine
+from vizion3d.stereo.matchers.s2m2.matching import forbid_negative, read_matches, transport
+from vizion3d.stereo.matchers.s2m2.model import match_in_image
+from vizion3d.stereo.matchers.s2m2.position import mean_position, position_table
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 FILES = sorted(path.name for path in GOLDEN.glob("s2m2_*_*x*.npz"))

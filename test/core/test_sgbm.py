@@ -9,15 +9,14 @@ from vizion3d.camera import PinholeCamera, StereoRig
 from vizion3d.errors import InputError
 from vizion3d.evaluate import Errors
 from vizion3d.stereo import StereoDepthEstimator
-from vizion3d.stereo.matcher import Matches
-from vizion3d.stereo.sgbm import SgbmMatcher
+from vizion3d.stereo.matchers import Matches
+from vizion3d.stereo.matchers.sgbm import SgbmMatcher
 
 
 def match(left: np.ndarray, right: np.ndarray, max_disparity: int | None = None) -> Matches:
     """Match (H, W, 3) uint8 images."""
-    return SgbmMatcher(max_disparity).match(
-        *(torch.from_numpy(np.ascontiguousarray(i)).permute(2, 0, 1)[None].float() for i in (left, right))
-    )
+    pair = (torch.from_numpy(np.ascontiguousarray(i)).permute(2, 0, 1)[None].float() for i in (left, right))
+    return SgbmMatcher().match(*pair, max_disparity)
 
 
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:

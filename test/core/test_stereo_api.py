@@ -24,6 +24,7 @@ from vizion3d.errors import (
 )
 from vizion3d.evaluate import Errors
 from vizion3d.images import ImageInput
+from vizion3d.options import S2M2Options, SgbmOptions, StereoOptions, ValidityLimits
 from vizion3d.stereo import (
     StereoDepth,
     StereoDepthAdvancedConfig,
@@ -33,8 +34,7 @@ from vizion3d.stereo import (
     StereoPrediction,
 )
 from vizion3d.stereo import api as stereo_api
-from vizion3d.stereo.estimator import ValidityLimits
-from vizion3d.stereo.matcher import Matches
+from vizion3d.stereo.matchers import Matches
 from vizion3d.synthetic import StereoFrame, default_scene, render_stereo
 
 ROOT = Path(__file__).parents[2]
@@ -106,23 +106,27 @@ def test_command_has_the_agreed_fields_and_defaults():
 
 
 def test_configuration_has_the_agreed_fields_and_defaults():
-    assert dataclasses.asdict(StereoDepthAdvancedConfig()) == {
-        "focal_length": 1000.0,
-        "cx": 640.0,
-        "cy": 360.0,
-        "baseline": 100.0,
-        "doffs": 0.0,
-        "z_far": 50.0,
-        "conf_threshold": 0.1,
-        "occ_threshold": 0.5,
-        "scale_factor": None,
-    }
+    fields = list(dataclasses.asdict(StereoDepthAdvancedConfig()).items())
+    assert fields[:9] == [
+        ("focal_length", 1000.0),
+        ("cx", 640.0),
+        ("cy", 360.0),
+        ("baseline", 100.0),
+        ("doffs", 0.0),
+        ("z_far", 50.0),
+        ("conf_threshold", 0.1),
+        ("occ_threshold", 0.5),
+        ("scale_factor", None),
+    ]
+    # The filter is off, so that the cloud is the page's.
+    others = dataclasses.asdict(StereoOptions()) | {"cloud_edge_filter": False}
+    assert {**dict(fields[5:9]), **dict(fields[9:])} == others | {"scale_factor": None}
 
 
 def test_numbers_may_be_given_as_text():
     read = StereoDepthAdvancedConfig(focal_length="615.5", cx=320, baseline=np.float32(75), scale_factor="0.5")
     assert (read.focal_length, read.cx, read.baseline, read.scale_factor) == (615.5, 320.0, 75.0, 0.5)
-    assert all(type(value) is float for value in dataclasses.asdict(read).values())
+    assert all(type(value) is float for value in list(dataclasses.asdict(read).values())[:9])
 
 
 def test_baseline_is_in_millimetres():
@@ -148,12 +152,13 @@ def test_a_rig_goes_to_a_configuration_and_back():
         ({"cy": float("nan")}, "cy is nan; it must be finite"),
         ({"baseline": -100}, r"baseline is -100\.0; it must be positive"),
         ({"doffs": "inf"}, "doffs is inf; it must be finite"),
-        ({"z_far": 0}, r"z_far is 0\.0; it must be positive"),
+        ({"z_far": 0}, r"z_far is 0\.0; it must be from 0\.001 to 1e\+06 metres"),
         ({"conf_threshold": 1.1}, r"conf_threshold is 1\.1; it must be from 0 to 1"),
         ({"occ_threshold": -0.1}, r"occ_threshold is -0\.1; it must be from 0 to 1"),
-        ({"scale_factor": 0}, r"scale_factor is 0\.0; it must be positive"),
-        ({"scale_factor": -1}, r"scale_factor is -1\.0; it must be positive"),
+        ({"scale_factor": -1}, r"scale_factor is -1\.0; it must be from 0 to 8"),
         ({"scale_factor": [1]}, r"scale_factor is \[1\]; it must be a number"),
+        ({"cloud_edge_filter": "off"}, "cloud_edge_filter is 'off'; it must be true or false"),
+        ({"precision": "half"}, 'precision is "half"; it must be one of: auto, float32, float16'),
     ],
 )
 def test_impossible_numbers_are_refused(numbers, message):
@@ -232,7 +237,7 @@ def test_z_far_is_not_part_of_its_range():
     prediction = StereoPrediction(
         disparity_px=torch.tensor([[2.0, 1.0, 0.5]]),
         confidence=torch.tensor([[0.25, 0.25, 0.25]]),
-        occlusion=torch.tensor([[0.5, 0.5, 0.5]]),
+        visibility=torch.tensor([[0.5, 0.5, 0.5]]),
         rig=StereoRig(PinholeCamera(3, 1, 10, 10, 1, 0), 0.1),
         max_disparity_px=16,
         disparity_step_px=1,
@@ -330,22 +335,88 @@ def test_read_only_pictures_are_fine():
     subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT, timeout=60)
 
 
+# --- what some matchers cannot tell, and options ---
+
+
+class PlainMatcher:
+    """Finds one disparity everywhere and says nothing about its certainty; keeps how far it was asked to search."""
+
+    name = architecture = "plain"
+    device = torch.device("cpu")
+    has_confidence = has_visibility = False
+    max_size: tuple[int, int] | None = None
+    multiple = 1
+    min_side = 1
+    searched: float | None = None
+
+    def match(self, left: torch.Tensor, right: torch.Tensor, max_disparity: float | None = None) -> Matches:
+        self.searched = max_disparity
+        return Matches(torch.full_like(left[:, :1], 8.0), None, None, max_disparity=None, step=1.0)
+
+    def describe(self) -> str:
+        return "plain on cpu"
+
+
+def test_a_matcher_without_certainty_is_told_and_masked_by_depth_alone(small, caplog):
+    estimator = StereoDepthEstimator(PlainMatcher())
+    prediction = estimator.estimate(small.left, small.right, RIG)
+    assert prediction.confidence is None and prediction.visibility is None
+    assert prediction.valid(ValidityLimits(z_far=5, conf_threshold=1, occ_threshold=1)).all()
+    assert not prediction.valid(ValidityLimits(z_far=2)).any()
+    estimator.tell_without_effect(StereoOptions())
+    estimator.tell_without_effect(StereoOptions())
+    assert sorted(caplog.messages) == [
+        "plain gives no confidence: conf_threshold has no effect",
+        "plain gives no visibility: occ_threshold has no effect",
+    ]
+
+
+@pytest.mark.parametrize(("scale_factor", "asked"), [(None, 64.0), (0.5, 32.0)])
+def test_the_search_range_is_in_pixels_of_the_given_images(small, scale_factor, asked):
+    matcher = PlainMatcher()
+    StereoDepthEstimator(matcher).estimate(small.left, small.right, RIG, scale_factor=scale_factor, max_disparity_px=64)
+    assert matcher.searched == asked
+
+
+def test_options_of_a_model_that_is_not_running_are_told_once(small, caplog):
+    other = config(s2m2=S2M2Options(positivity=False))
+    for _ in range(2):
+        run(small, other)
+    assert caplog.messages == [
+        "s2m2.positivity is False without effect: sgbm is running, whose own options are sgbm.max_disparity"
+    ]
+
+
+def test_the_search_range_of_sgbm_reaches_the_api(frame):
+    near, far = (run(frame, config(sgbm=SgbmOptions(max_disparity=reach))) for reach in (16, 48))
+    assert np.nanmax(near.disparity) <= 16 < np.nanmax(far.disparity)
+
+
+def test_the_edge_filter_only_takes_points_away(small):
+    plain, filtered = (
+        run(small, config(cloud_edge_filter=on), return_point_cloud=True).cloud.points[..., 2] for on in (False, True)
+    )
+    kept = np.isfinite(filtered)
+    np.testing.assert_array_equal(filtered[kept], plain[kept])
+    assert 0 < np.isfinite(plain).sum() - kept.sum() < 0.2 * kept.sum()
+
+
 # --- matching at another size ---
 
 
-class ExactMatcher:
+class ExactMatcher(PlainMatcher):
     """Finds one known disparity everywhere, in whatever size the images are brought to."""
 
-    name = "exact"
-    device = torch.device("cpu")
-    max_size: tuple[int, int] | None = (960, 540)
+    name = architecture = "exact"
+    has_confidence = has_visibility = True
+    max_size = (960, 540)
     multiple = 32
     min_side = 32
 
     def __init__(self, full_width: int, disparity_px: float) -> None:
         self._part_of_width = disparity_px / full_width
 
-    def match(self, left: torch.Tensor, right: torch.Tensor) -> Matches:
+    def match(self, left: torch.Tensor, right: torch.Tensor, max_disparity: float | None = None) -> Matches:
         assert left.shape == right.shape
         height, width = left.shape[-2:]
         assert (height % 32, width % 32) == (0, 0)

@@ -10,7 +10,7 @@ import torch
 from vizion3d.camera import PinholeCamera, StereoRig
 from vizion3d.errors import InputError, WeightsError
 from vizion3d.stereo import StereoDepth, StereoDepthCommand, StereoDepthEstimator
-from vizion3d.stereo.s2m2_matcher import S2M2Matcher
+from vizion3d.stereo.matchers.s2m2.matcher import S2M2Matcher
 
 
 class Oracle(torch.nn.Module):
@@ -92,7 +92,7 @@ def test_the_easy_door_is_the_exact_door(s2m2_file):
     result = StereoDepth().run(command)
     expected = StereoDepthEstimator(s2m2_file).estimate(left, right, command.advanced_config.rig(90, 70))
     np.testing.assert_array_equal(result.disparity, expected.disparity_px)
-    np.testing.assert_array_equal(result.occlusion, expected.occlusion)
+    np.testing.assert_array_equal(result.occlusion, expected.visibility)
     assert result.backend_used == str(s2m2_file)
 
 
@@ -106,7 +106,7 @@ def test_float16_stays_close_and_bfloat16_is_refused(s2m2_file):
     )
     assert half.dtype == torch.float32
     assert (exact - half).abs().median() < 0.1
-    with pytest.raises(InputError, match="bfloat16, which is known to give bad disparities; use float16 or float32"):
+    with pytest.raises(InputError, match='precision is "bfloat16"; it must be one of: auto, float32, float16'):
         StereoDepthEstimator(s2m2_file, precision="bfloat16")
 
 

@@ -45,7 +45,7 @@ def test_outputs_are_the_networks_and_gated_by_both_thresholds(ros, s2m2_file, o
     expected = StereoDepthEstimator(s2m2_file, "cpu").estimate(odd_frame.left, odd_frame.right, odd_rig)
     confidence, occlusion = (float_map(received[name][0]) for name in ("confidence", "occlusion"))
     np.testing.assert_allclose(confidence, expected.confidence.numpy(), atol=1e-3)
-    np.testing.assert_allclose(occlusion, expected.occlusion.numpy(), atol=1e-3)
+    np.testing.assert_allclose(occlusion, expected.visibility.numpy(), atol=1e-3)
     depth = float_map(received["depth/image_rect"][0])
     valid = np.isfinite(depth)
     trusted = (confidence >= 0.3) & (occlusion >= 0.6)

@@ -35,7 +35,8 @@ def run(options: argparse.Namespace) -> int:
     from vizion3d.camera import StereoRig
     from vizion3d.cli.files import write_depth_png, write_pfm, write_rgb_png
     from vizion3d.images import load_rgb
-    from vizion3d.stereo.estimator import StereoDepthEstimator, ValidityLimits
+    from vizion3d.options import ValidityLimits
+    from vizion3d.stereo import StereoDepthEstimator
     from vizion3d.visualize import colorize_disparity
 
     left, right = load_rgb(options.left, "LEFT"), load_rgb(options.right, "RIGHT")

@@ -53,7 +53,7 @@ def predict(
     Raises:
         InputError: the pair cannot be matched.
     """
-    from vizion3d.stereo.estimator import ValidityLimits
+    from vizion3d.options import ValidityLimits
 
     limits = ValidityLimits() if z_far is None or case.rig is None else ValidityLimits(z_far=z_far)
     left, right = case.rgb_pair()

@@ -14,7 +14,7 @@ from vizion3d.camera import Calibration
 from vizion3d.errors import InputError
 from vizion3d.images import ImageInput, load_rgb
 from vizion3d.lifting.estimator import DEFAULT_MODEL, PSEUDO_FAR_M, PSEUDO_NEAR_M, MonoDepthEstimator
-from vizion3d.options import finite_number
+from vizion3d.option_records import finite_number
 from vizion3d.pointcloud import PointCloud
 from vizion3d.rays import pixel_rays
 from vizion3d.results import DepthResult

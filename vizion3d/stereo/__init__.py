@@ -6,7 +6,8 @@ is the exact door under it: arrays and a `StereoRig` in, tensors out, for robots
 """
 
 from vizion3d.stereo.api import StereoDepth, StereoDepthAdvancedConfig, StereoDepthCommand, StereoDepthResult
-from vizion3d.stereo.estimator import StereoDepthEstimator, StereoPrediction
+from vizion3d.stereo.estimator import StereoDepthEstimator
+from vizion3d.stereo.prediction import StereoPrediction
 
 __all__ = [
     "StereoDepth",

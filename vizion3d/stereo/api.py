@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
 from dataclasses import dataclass
@@ -15,15 +14,29 @@ from vizion3d import weights
 from vizion3d.camera import PinholeCamera, StereoRig
 from vizion3d.errors import InputError
 from vizion3d.images import ImageInput, load_rgb
-from vizion3d.options import finite_number
+from vizion3d.option_records import finite_number, opening_part, with_default
+from vizion3d.options import PAGE_STEREO_MODEL, StereoOptions
 from vizion3d.results import DepthResult
-from vizion3d.stereo.estimator import DEFAULT_MODEL, StereoDepthEstimator, StereoPrediction, ValidityLimits
+from vizion3d.stereo.estimator import StereoDepthEstimator
+from vizion3d.stereo.matchers import WITHOUT_WEIGHTS
+from vizion3d.stereo.prediction import StereoPrediction
 
 _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class StereoDepthAdvancedConfig:
+class _Rig:
+    """The rig in the numbers of the page, which come first in the configuration."""
+
+    focal_length: float = 1000.0
+    cx: float = 640.0
+    cy: float = 360.0
+    baseline: float = 100.0
+    doffs: float = 0.0
+
+
+@dataclass(frozen=True)
+class StereoDepthAdvancedConfig(StereoOptions, _Rig):
     """The rig, and what counts as valid. Numbers may be given as strings.
 
     Attributes:
@@ -34,29 +47,24 @@ class StereoDepthAdvancedConfig:
         z_far: point clouds end before this distance, metres.
         conf_threshold: point clouds keep pixels with at least this confidence, 0..1.
         occ_threshold: point clouds keep pixels with at least this visibility, 0..1.
-        scale_factor: size to match at, as a part of the image size; None is automatic.
+        scale_factor: size to match at, as a part of the image size; None or 0 is automatic.
+        cloud_edge_filter: leave pixels that hang between two surfaces out of point clouds. Off, unlike at the other doors,
+            so that the cloud is vizion3D's.
+
+    The others are those of `StereoOptions`.
 
     Raises:
         InputError: a value is not a number or outside its range.
     """
 
-    focal_length: float = 1000.0
-    cx: float = 640.0
-    cy: float = 360.0
-    baseline: float = 100.0
-    doffs: float = 0.0
-    z_far: float = 50.0
-    conf_threshold: float = 0.1
-    occ_threshold: float = 0.5
-    scale_factor: float | None = None
+    scale_factor: float | None = with_default(StereoOptions, "scale_factor", None)  # type: ignore[assignment]
+    cloud_edge_filter: bool = with_default(StereoOptions, "cloud_edge_filter", False)
 
     def __post_init__(self) -> None:
-        for name, value in dataclasses.asdict(self).items():
-            if name == "scale_factor" and value is None:
-                continue
-            positive = name in ("focal_length", "baseline", "z_far", "scale_factor")
-            object.__setattr__(self, name, finite_number(name, value, positive=positive))
-        _ = self.limits  # which checks its own ranges
+        super().__post_init__()
+        for name in ("focal_length", "cx", "cy", "baseline", "doffs"):
+            positive = name in ("focal_length", "baseline")
+            object.__setattr__(self, name, finite_number(name, getattr(self, name), positive=positive))
 
     def rig(self, width: int, height: int) -> StereoRig:
         """The rig in metres, for images of this size."""
@@ -67,10 +75,6 @@ class StereoDepthAdvancedConfig:
     def from_rig(cls, rig: StereoRig) -> StereoDepthAdvancedConfig:
         """The configuration of a known rig, everything else at its default."""
         return cls(rig.left.fx, rig.left.cx, rig.left.cy, rig.baseline_m * 1000, rig.doffs_px)
-
-    @property
-    def limits(self) -> ValidityLimits:
-        return ValidityLimits(self.z_far, self.conf_threshold, self.occ_threshold)
 
 
 # The one instance by which `StereoDepth` knows that nobody gave a configuration.
@@ -87,12 +91,12 @@ class StereoDepthCommand:
         return_depth_image: offer `StereoDepthResult.depth_image`.
         return_raw_depth: offer `StereoDepthResult.raw_depth`.
         return_point_cloud: offer `StereoDepthResult.point_cloud`.
-        advanced_config: the rig and the validity limits; without it a rig is assumed, which is logged once.
+        advanced_config: the rig, the validity limits and all other options; without it a rig is assumed, which is logged once.
     """
 
     left_image: ImageInput
     right_image: ImageInput
-    model_backend: str | os.PathLike[str] = DEFAULT_MODEL
+    model_backend: str | os.PathLike[str] = PAGE_STEREO_MODEL
     return_depth_image: bool = True
     return_raw_depth: bool = True
     return_point_cloud: bool = False
@@ -108,14 +112,14 @@ class StereoDepthResult(DepthResult):
 
     Attributes:
         disparity: float32 pixels of the input images, as the matcher gave it (NaN, infinite or negative possible).
-        confidence: float32, 0..1.
-        occlusion: float32 visibility, 0..1, high = seen by both cameras.
+        confidence: float32, 0..1; None if the model gives none.
+        occlusion: float32 visibility despite its customary name, 0..1, high = seen by both cameras; None likewise.
         valid: bool, the pixels of the point cloud: z_far and the thresholds applied.
     """
 
     disparity: np.ndarray
-    confidence: np.ndarray
-    occlusion: np.ndarray
+    confidence: np.ndarray | None
+    occlusion: np.ndarray | None
     valid: np.ndarray
 
     @cached_property
@@ -172,8 +176,8 @@ class StereoDepth:
             raise InputError(f"model_backend is {command.model_backend!r}; a name, a path or an address is needed")
         left = load_rgb(command.left_image, "left_image")
         right = load_rgb(command.right_image, "right_image")
-        estimator = _open_estimator(command.model_backend)
-        prediction = estimator.estimate(left, right, config.rig(left.shape[1], left.shape[0]), scale_factor=config.scale_factor)
+        estimator = _open_estimator(command.model_backend, config)
+        prediction = estimator.estimate(left, right, config.rig(left.shape[1], left.shape[0]), **config.matching())
         return _result(prediction, estimator, left, command)
 
 
@@ -187,27 +191,33 @@ def _tell_assumed_rig() -> None:
     )
 
 
-def _open_estimator(model: str | os.PathLike[str]) -> StereoDepthEstimator:
+def _open_estimator(model: str | os.PathLike[str], config: StereoDepthAdvancedConfig) -> StereoDepthEstimator:
     """Estimators stay loaded between runs; a weights file that was replaced is loaded anew."""
-    return _load_estimator(os.fspath(model), None if model == "sgbm" else weights.resolve(model).stat().st_mtime_ns)
+    mtime_ns = None if model in WITHOUT_WEIGHTS else weights.resolve(model).stat().st_mtime_ns
+    estimator = _load_estimator(os.fspath(model), opening_part(config, StereoOptions), mtime_ns)
+    estimator.tell_without_effect(config)
+    return estimator
 
 
 @lru_cache(maxsize=2)
-def _load_estimator(model: str, _mtime_ns: int | None) -> StereoDepthEstimator:
-    return StereoDepthEstimator(model)
+def _load_estimator(model: str, options: StereoOptions, _mtime_ns: int | None) -> StereoDepthEstimator:
+    return StereoDepthEstimator.open(model, options)
 
 
 def _result(
     prediction: StereoPrediction, estimator: StereoDepthEstimator, left: np.ndarray, command: StereoDepthCommand
 ) -> StereoDepthResult:
-    limits = command.advanced_config.limits
+    config = command.advanced_config
+    cloud = None
+    if command.return_point_cloud:
+        cloud = prediction.point_cloud(left, config, edge_filter=config.cloud_edge_filter)
     return StereoDepthResult(
         disparity=prediction.disparity_px.cpu().numpy(),
         depth=prediction.depth_m.nan_to_num(0.0).cpu().numpy(),
-        confidence=prediction.confidence.cpu().numpy(),
-        occlusion=prediction.occlusion.cpu().numpy(),
-        valid=prediction.valid(limits).cpu().numpy(),
+        confidence=None if prediction.confidence is None else prediction.confidence.cpu().numpy(),
+        occlusion=None if prediction.visibility is None else prediction.visibility.cpu().numpy(),
+        valid=prediction.valid(config).cpu().numpy(),
         backend_used=estimator.matcher.name,
-        cloud=prediction.point_cloud(left, limits) if command.return_point_cloud else None,
+        cloud=cloud,
         command=command,
     )

@@ -3,86 +3,22 @@
 
 from __future__ import annotations
 
-import math
+import logging
 import os
-from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
 
-from vizion3d import geometry
 from vizion3d.camera import PinholeCamera, StereoRig
 from vizion3d.errors import InputError
 from vizion3d.images import check_rgb, rgb_tensor
-from vizion3d.pointcloud import PointCloud
+from vizion3d.option_records import without_effect
+from vizion3d.options import ROBOT_STEREO_MODEL, StereoOptions
 from vizion3d.resize import ResizePlan
-from vizion3d.stereo.matcher import StereoMatcher
-from vizion3d.stereo.s2m2_matcher import S2M2Matcher
-from vizion3d.stereo.sgbm import SgbmMatcher
+from vizion3d.stereo.matchers import StereoMatcher, open_matcher
+from vizion3d.stereo.prediction import StereoPrediction
 
-DEFAULT_MODEL = "s2m2-s"
-
-
-@dataclass(frozen=True)
-class ValidityLimits:
-    """Which pixels count as measured.
-
-    Attributes:
-        z_far: depth in metres from which on a pixel is not trusted.
-        conf_threshold: smallest confidence, 0..1.
-        occ_threshold: smallest visibility, 0..1 (high = seen by both cameras).
-
-    Raises:
-        InputError: a number is outside its range.
-    """
-
-    z_far: float = 50.0
-    conf_threshold: float = 0.1
-    occ_threshold: float = 0.5
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.z_far) and self.z_far > 0):
-            raise InputError(f"z_far is {self.z_far}; it must be positive and finite, in metres")
-        for name in ("conf_threshold", "occ_threshold"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"{name} is {getattr(self, name)}; it must be from 0 to 1")
-
-
-@dataclass(frozen=True)
-class StereoPrediction:
-    """What was found for each pixel of the left image. Tensors are (H, W) float32 on the matcher's device.
-
-    Attributes:
-        disparity_px: x_left - x_right in pixels of the input images; NaN, infinite or negative values are left in.
-        confidence: 0..1, how sure the disparity is.
-        occlusion: visibility 0..1 despite its customary name: near 1 = seen by both cameras.
-        rig: the rig that the images belong to.
-        max_disparity_px: largest disparity that was searched; None if there was no limit but the image.
-        disparity_step_px: smallest increment of the disparity.
-    """
-
-    disparity_px: torch.Tensor
-    confidence: torch.Tensor
-    occlusion: torch.Tensor
-    rig: StereoRig
-    max_disparity_px: float | None
-    disparity_step_px: float
-
-    @cached_property
-    def depth_m(self) -> torch.Tensor:
-        """Depth along the optical axis in metres, NaN where the disparity gives none."""
-        return geometry.depth_from_disparity(self.disparity_px, self.rig)
-
-    def valid(self, limits: ValidityLimits) -> torch.Tensor:
-        """(H, W) bool: depth below z_far, confidence and visibility at least at their thresholds."""
-        trusted = (self.confidence >= limits.conf_threshold) & (self.occlusion >= limits.occ_threshold)
-        return (self.depth_m < limits.z_far) & trusted
-
-    def point_cloud(self, left: np.ndarray, limits: ValidityLimits) -> PointCloud:
-        """The organised cloud of the valid pixels, coloured by the left image, (H, W, 3) uint8 RGB."""
-        depth_m = torch.where(self.valid(limits), self.depth_m, torch.nan)
-        return PointCloud(geometry.unproject(depth_m, self.rig.left).cpu().numpy(), left)
+_LOG = logging.getLogger(__name__)
 
 
 class StereoDepthEstimator:
@@ -100,13 +36,48 @@ class StereoDepthEstimator:
     """
 
     def __init__(
-        self, model: str | os.PathLike[str] | StereoMatcher = DEFAULT_MODEL, device: str = "auto", *, precision: str = "auto"
+        self,
+        model: str | os.PathLike[str] | StereoMatcher = ROBOT_STEREO_MODEL,
+        device: str = "auto",
+        *,
+        precision: str = "auto",
     ) -> None:
-        self.matcher = _open_matcher(model, device, precision) if isinstance(model, (str, os.PathLike)) else model
+        options = StereoOptions(device=device, precision=precision)
+        self.matcher = open_matcher(model, options) if isinstance(model, (str, os.PathLike)) else model
+        self._told: set[str] = set()
+
+    @classmethod
+    def open(cls, model: str | os.PathLike[str], options: StereoOptions) -> StereoDepthEstimator:
+        """The estimator that these options describe."""
+        estimator = cls(open_matcher(model, options))
+        estimator.tell_without_effect(options)
+        return estimator
+
+    def tell_without_effect(self, options: StereoOptions) -> None:
+        """Log, once, which options do nothing: those of other models, and thresholds of what this one does not give."""
+        matcher = self.matcher
+        texts = [without_effect(options, matcher.architecture)]
+        if not matcher.has_confidence:
+            texts.append(f"{matcher.name} gives no confidence: conf_threshold has no effect")
+        if not matcher.has_visibility:
+            texts.append(f"{matcher.name} gives no visibility: occ_threshold has no effect")
+        for text in {*texts} - {""} - self._told:
+            self._told.add(text)
+            _LOG.warning(text)
+
+    def describe(self) -> str:
+        """Model and device in one line."""
+        return self.matcher.describe()
 
     @torch.inference_mode()
     def estimate(
-        self, left: np.ndarray, right: np.ndarray, rig: StereoRig, *, scale_factor: float | None = None
+        self,
+        left: np.ndarray,
+        right: np.ndarray,
+        rig: StereoRig,
+        *,
+        scale_factor: float | None = None,
+        max_disparity_px: float | None = None,
     ) -> StereoPrediction:
         """Match a rectified pair.
 
@@ -114,6 +85,8 @@ class StereoDepthEstimator:
             left, right: (H, W, 3) uint8 RGB.
             rig: of these images, at their size.
             scale_factor: size to match at, as a part of the image size; None takes the matcher's own limit.
+            max_disparity_px: how far to search, in pixels of these images; None is the matcher's default. Matchers whose
+                range is fixed pass over it.
 
         Raises:
             InputError: the sizes differ from each other or from the rig's, or are too small to match.
@@ -133,12 +106,16 @@ class StereoDepthEstimator:
                 f"the images are {width}x{height} and would be matched at {plan.work_width}x{plan.work_height}; "
                 f"{self.matcher.name} needs at least {self.matcher.min_side} pixels in both directions"
             )
-        pair = (rgb_tensor(image, self.matcher.device).permute(2, 0, 1)[None].float() for image in (left, right))
-        matches = self.matcher.match(*(plan.apply(image) for image in pair))
+        left_tensor, right_tensor = (plan.apply(_batch(image, self.matcher.device)) for image in (left, right))
+        search = None if max_disparity_px is None else max_disparity_px * plan.sx
+        matches = self.matcher.match(left_tensor, right_tensor, search)
+        confidence, visibility = (
+            None if certainty is None else plan.undo(certainty)[0, 0] for certainty in (matches.confidence, matches.visibility)
+        )
         return StereoPrediction(
             disparity_px=plan.undo_disparity(matches.disparity)[0, 0],
-            confidence=plan.undo(matches.confidence)[0, 0],
-            occlusion=plan.undo(matches.visibility)[0, 0],
+            confidence=confidence,
+            visibility=visibility,
             rig=rig,
             max_disparity_px=None if matches.max_disparity is None else matches.max_disparity / plan.sx,
             disparity_step_px=matches.step / plan.sx,
@@ -155,12 +132,9 @@ class StereoDepthEstimator:
         self.estimate(image, image, rig)
 
 
-def _open_matcher(model: str | os.PathLike[str], device: str, precision: str) -> StereoMatcher:
-    if model == "sgbm":
-        if device not in ("auto", "cpu"):
-            raise InputError(f'sgbm runs on the CPU; device is "{device}", use "auto" or "cpu"')
-        return SgbmMatcher()
-    return S2M2Matcher.load(model, device, precision)
+def _batch(image: np.ndarray, device: torch.device) -> torch.Tensor:
+    """(H, W, 3) uint8 -> (1, 3, H, W) float on the device."""
+    return rgb_tensor(image, device).permute(2, 0, 1)[None].float()
 
 
 def _common_size(left: np.ndarray, right: np.ndarray, rig: StereoRig) -> tuple[int, int]:

@@ -7,9 +7,9 @@ Disparity, confidence and visibility stay float32 in both; only what enters the 
 import torch
 from torch import Tensor, nn
 
-from vizion3d.stereo.s2m2.blocks import clamped_logit
-from vizion3d.stereo.s2m2.lookup import costs_near
-from vizion3d.stereo.s2m2.unet import Unet
+from vizion3d.stereo.matchers.s2m2.blocks import clamped_logit
+from vizion3d.stereo.matchers.s2m2.lookup import costs_near
+from vizion3d.stereo.matchers.s2m2.unet import Unet
 
 
 class GlobalRefiner(nn.Module):

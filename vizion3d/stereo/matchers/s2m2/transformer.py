@@ -3,8 +3,8 @@
 
 from torch import Tensor, nn
 
-from vizion3d.stereo.s2m2.attention import GlobalCrossBlock, RowBlock
-from vizion3d.stereo.s2m2.blocks import Down, Fuse, Up
+from vizion3d.stereo.matchers.s2m2.attention import GlobalCrossBlock, RowBlock
+from vizion3d.stereo.matchers.s2m2.blocks import Down, Fuse, Up
 
 Pyramid = tuple[Tensor, Tensor, Tensor, Tensor]
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vizion3d.stereo.s2m2.position import mean_position, position_table
+from vizion3d.stereo.matchers.s2m2.position import mean_position, position_table
 
 
 def rows_to_tokens(z: Tensor) -> Tensor:

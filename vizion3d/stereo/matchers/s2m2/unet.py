@@ -3,8 +3,8 @@
 
 from torch import Tensor, nn
 
-from vizion3d.stereo.s2m2.attention import GlobalBlock, PositionalGlobalBlock, PositionalGlobalBlocks
-from vizion3d.stereo.s2m2.blocks import Down, Fuse, Mix, Up
+from vizion3d.stereo.matchers.s2m2.attention import GlobalBlock, PositionalGlobalBlock, PositionalGlobalBlocks
+from vizion3d.stereo.matchers.s2m2.blocks import Down, Fuse, Mix, Up
 
 _HEADS = 8
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vizion3d.errors import WeightsError
-from vizion3d.stereo.s2m2.model import S2M2
+from vizion3d.stereo.matchers.s2m2.model import S2M2
 from vizion3d.weights.checkpoint import fill, read_state_dict, some
 
 _log = logging.getLogger(__name__)

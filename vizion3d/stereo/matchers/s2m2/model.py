@@ -5,15 +5,15 @@ import torch
 from torch import Tensor, nn
 
 from vizion3d.errors import InputError
-from vizion3d.stereo.s2m2.blocks import Fuse, blend_neighbours
-from vizion3d.stereo.s2m2.encoder import Encoder
-from vizion3d.stereo.s2m2.lookup import cost_levels
-from vizion3d.stereo.s2m2.matching import Matching
-from vizion3d.stereo.s2m2.padding import STRIDE
-from vizion3d.stereo.s2m2.refiner import GlobalRefiner, LocalRefiner
-from vizion3d.stereo.s2m2.transformer import TransformerStack
-from vizion3d.stereo.s2m2.unet import Unet
-from vizion3d.stereo.s2m2.upsample import EdgeWeights, UpsampleWeights
+from vizion3d.stereo.matchers.s2m2.blocks import Fuse, blend_neighbours
+from vizion3d.stereo.matchers.s2m2.encoder import Encoder
+from vizion3d.stereo.matchers.s2m2.lookup import cost_levels
+from vizion3d.stereo.matchers.s2m2.matching import Matching
+from vizion3d.stereo.matchers.s2m2.padding import STRIDE
+from vizion3d.stereo.matchers.s2m2.refiner import GlobalRefiner, LocalRefiner
+from vizion3d.stereo.matchers.s2m2.transformer import TransformerStack
+from vizion3d.stereo.matchers.s2m2.unet import Unet
+from vizion3d.stereo.matchers.s2m2.upsample import EdgeWeights, UpsampleWeights
 
 
 class S2M2(nn.Module):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The S2M2 stereo network, written from a description of its mathematics; one file per part."""
 
-from vizion3d.stereo.s2m2.checkpoint import load_s2m2
-from vizion3d.stereo.s2m2.model import S2M2, check_precision
-from vizion3d.stereo.s2m2.padding import crop, pad
+from vizion3d.stereo.matchers.s2m2.checkpoint import load_s2m2
+from vizion3d.stereo.matchers.s2m2.model import S2M2, check_precision
+from vizion3d.stereo.matchers.s2m2.padding import crop, pad
 
 __all__ = ["S2M2", "check_precision", "crop", "load_s2m2", "pad"]

@@ -9,7 +9,9 @@ import cv2
 import numpy as np
 import torch
 
-from vizion3d.stereo.matcher import Matches
+from vizion3d.errors import InputError
+from vizion3d.options import StereoOptions
+from vizion3d.stereo.matchers import Matches
 
 _BLOCK_SIZE = 5
 _SUBPIXEL_STEPS = 16  # OpenCV gives disparities in sixteenths of a pixel
@@ -25,24 +27,23 @@ class SgbmMatcher:
     Both images get a border on the side where matches run out of the picture, so that the first columns, which plain
     StereoSGBM leaves empty, are answered too. Confidence compares the left disparity with one computed from the right
     image: 1 where they agree, 0 from 2 px on. Visibility is 0 from there on: the right image shows another thing.
-
-    Args:
-        max_disparity: largest disparity searched, in pixels; None is a sixth of the image width.
     """
 
-    name = "sgbm"
+    name = architecture = "sgbm"
     device = torch.device("cpu")
+    has_confidence = has_visibility = True
     max_size: tuple[int, int] | None = None
     multiple = 1
     min_side = 2 * _BLOCK_SIZE
 
-    def __init__(self, max_disparity: int | None = None) -> None:
-        self._max_disparity = max_disparity
+    def describe(self) -> str:
+        """See `StereoMatcher.describe`."""
+        return "sgbm on cpu"
 
-    def match(self, left: torch.Tensor, right: torch.Tensor) -> Matches:
-        """See `StereoMatcher.match`."""
+    def match(self, left: torch.Tensor, right: torch.Tensor, max_disparity: float | None = None) -> Matches:
+        """See `StereoMatcher.match`; by default a sixth of the image width is searched."""
         left_bgr, right_bgr = (_bgr(image) for image in (left, right))
-        wanted = self._max_disparity or left_bgr.shape[1] * _SEARCHED_PART_OF_WIDTH
+        wanted = max_disparity or left_bgr.shape[1] * _SEARCHED_PART_OF_WIDTH
         search_range = 16 * max(1, math.ceil(wanted / 16))  # OpenCV demands multiples of 16
         disparity = _disparity(left_bgr, right_bgr, search_range)
         # The mirrored pair, exchanged, is again a left and a right image.
@@ -61,6 +62,13 @@ class SgbmMatcher:
             max_disparity=float(search_range),
             step=1 / _SUBPIXEL_STEPS,
         )
+
+
+def load(options: StereoOptions) -> SgbmMatcher:
+    """The matcher; see `open_matcher`."""
+    if options.device not in ("auto", "cpu"):
+        raise InputError(f'sgbm runs on the CPU; device is "{options.device}", use "auto" or "cpu"')
+    return SgbmMatcher()
 
 
 def _bgr(image: torch.Tensor) -> np.ndarray:

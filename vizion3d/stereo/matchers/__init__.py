@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a stereo matcher is to the rest, and how one is opened by name: two images in, disparity with its certainty out.
+
+A matcher without weights is a module here, a network a folder named like its architecture in the registry of weights; both
+have a function `load`.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple, Protocol
+
+import torch
+
+from vizion3d.options import StereoOptions
+
+WITHOUT_WEIGHTS = ("sgbm",)
+"""Models that need no weights."""
+
+
+class Matches(NamedTuple):
+    """What a matcher found for each pixel of the left image it was given."""
+
+    disparity: torch.Tensor
+    """(1, 1, h, w) float32, x_left - x_right in pixels of the matched images; NaN where nothing was found."""
+    confidence: torch.Tensor | None
+    """(1, 1, h, w) float32 in 0..1, how sure the disparity is; None from a matcher that cannot tell."""
+    visibility: torch.Tensor | None
+    """(1, 1, h, w) float32 in 0..1, near 1 where the point is seen in the right image as well, near 0 where it is hidden;
+    None from a matcher that cannot tell."""
+    max_disparity: float | None
+    """Largest disparity that was searched, in pixels of the matched images; None if there is no limit but the image."""
+    step: float
+    """Smallest increment of the disparity."""
+
+
+class StereoMatcher(Protocol):
+    """A way to match two rectified images."""
+
+    name: str
+    """As the user chose it."""
+    architecture: str
+    """Which of the matchers it is; its group in `StereoOptions`."""
+    device: torch.device
+    """Where it computes; images are brought there and everything after it stays there."""
+    has_confidence: bool
+    """Whether its matches come with confidence."""
+    has_visibility: bool
+    """Whether its matches come with visibility."""
+    max_size: tuple[int, int] | None
+    """(width, height) to which larger images are reduced by default; None matches at any size."""
+    multiple: int
+    """Resized images have sides that are multiples of this."""
+    min_side: int
+    """Smallest width and height it can match."""
+
+    def match(self, left: torch.Tensor, right: torch.Tensor, max_disparity: float | None = None) -> Matches:
+        """Match a pair.
+
+        Args:
+            left, right: (1, 3, h, w) float, RGB, 0..255, on `device`.
+            max_disparity: how far to search, in pixels of these images; None leaves it to the matcher. One whose range is
+                fixed, or has no limit, passes over it.
+        """
+        ...
+
+    def describe(self) -> str:
+        """Name, device and how it runs, in one line."""
+        ...
+
+
+def open_matcher(model: str | os.PathLike[str], options: StereoOptions) -> StereoMatcher:
+    """The matcher of that name.
+
+    Args:
+        model: one of `WITHOUT_WEIGHTS`; or names weights: a registry name, a path or an address.
+        options: device, precision, and the matcher's own.
+
+    Raises:
+        InputError: there is no such device or precision.
+        WeightsError: the weights cannot be had, or are not those of a stereo network.
+    """
+    from vizion3d.stereo.matchers import sgbm
+    from vizion3d.stereo.matchers.s2m2 import matcher as s2m2
+
+    return sgbm.load(options) if model in WITHOUT_WEIGHTS else s2m2.load(model, options)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What stereo says of each pixel, and what follows from it: depth, the mask of what counts, the point cloud."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from vizion3d import geometry
+from vizion3d.camera import StereoRig
+from vizion3d.flying_pixels import remove_flying_pixels
+from vizion3d.options import ValidityLimits
+from vizion3d.pointcloud import PointCloud
+
+
+@dataclass(frozen=True)
+class StereoPrediction:
+    """What was found for each pixel of the left image. Tensors are (H, W) float32 on the matcher's device.
+
+    Attributes:
+        disparity_px: x_left - x_right in pixels of the input images; NaN, infinite or negative values are left in.
+        confidence: 0..1, how sure the disparity is; None if the matcher cannot tell.
+        visibility: 0..1, near 1 = seen by both cameras; None if the matcher cannot tell.
+        rig: the rig that the images belong to.
+        max_disparity_px: largest disparity that was searched; None if there was no limit but the image.
+        disparity_step_px: smallest increment of the disparity.
+    """
+
+    disparity_px: torch.Tensor
+    confidence: torch.Tensor | None
+    visibility: torch.Tensor | None
+    rig: StereoRig
+    max_disparity_px: float | None
+    disparity_step_px: float
+
+    @cached_property
+    def depth_m(self) -> torch.Tensor:
+        """Depth along the optical axis in metres, NaN where the disparity gives none."""
+        return geometry.depth_from_disparity(self.disparity_px, self.rig)
+
+    def valid(self, limits: ValidityLimits) -> torch.Tensor:
+        """(H, W) bool: depth below z_far, confidence and visibility, where there are any, at least at their thresholds."""
+        valid = self.depth_m < limits.z_far
+        if self.confidence is not None:
+            valid = valid & (self.confidence >= limits.conf_threshold)
+        if self.visibility is not None:
+            valid = valid & (self.visibility >= limits.occ_threshold)
+        return valid
+
+    def masked_depth(self, limits: ValidityLimits) -> torch.Tensor:
+        """`depth_m` with NaN in all pixels that are not valid."""
+        return torch.where(self.valid(limits), self.depth_m, torch.nan)
+
+    def points(self, limits: ValidityLimits, *, edge_filter: bool = False) -> torch.Tensor:
+        """The points of the valid pixels.
+
+        Args:
+            limits: which pixels are valid.
+            edge_filter: leave out pixels that hang between two surfaces. It judges a pixel by the depth of all its
+                neighbours, valid or not.
+
+        Returns:
+            (H, W, 3) in OpenGL camera space, NaN elsewhere.
+        """
+        depth_m = remove_flying_pixels(self.depth_m) if edge_filter else self.depth_m
+        return geometry.unproject(torch.where(self.valid(limits), depth_m, torch.nan), self.rig.left)
+
+    def point_cloud(self, left: np.ndarray, limits: ValidityLimits, *, edge_filter: bool = False) -> PointCloud:
+        """`points` as an organised cloud, coloured by the left image, (H, W, 3) uint8 RGB."""
+        return PointCloud(self.points(limits, edge_filter=edge_filter).cpu().numpy(), left)
