@@ -4,7 +4,7 @@
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from vizion3d.lifting.depth_anything import CONFIGS, DepthAnythingConfig, DepthAnythingV2
+from vizion3d.lifting.models.depth_anything import CONFIGS, DepthAnythingConfig, DepthAnythingV2
 
 INPUTS = ((518, 518), (518, 686))
 

@@ -43,7 +43,7 @@ def vits_file(tmp_path_factory) -> Path:
     import torch
     from generated_weights import depth_anything_state_dict
 
-    from vizion3d.lifting.depth_anything import CONFIGS, DepthAnythingV2
+    from vizion3d.lifting.models.depth_anything import CONFIGS, DepthAnythingV2
 
     with torch.device("meta"):
         network = DepthAnythingV2(CONFIGS["vits"])

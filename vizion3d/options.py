@@ -46,6 +46,38 @@ class RunOptions(Options):
 
 
 @dataclass(frozen=True)
+class MonoOptions(RunOptions):
+    """What may be chosen about a single picture at every door, but for the model."""
+
+    input_size: int = option(
+        518,
+        "shorter side of the image in the network; larger is finer and slower",
+        unit="pixels",
+        limits=(14, 4096),
+        read_only=True,
+    )
+
+
+@dataclass(frozen=True)
+class RobotMonoOptions(MonoOptions):
+    """What may be chosen about a single picture in the command, a node and a recording."""
+
+    model: str = option(
+        MONO_MODEL,
+        "Depth Anything V2 weights: a name from `vizion3d weights list`, a path or an address. Depth is relative (not metres) "
+        "unless these are metric weights",
+        read_only=True,
+    )
+    max_depth: float = option(
+        0.0,
+        "range of metric weights that are not in the registry; 0 takes the registry's, or relative depth",
+        unit="metres",
+        limits=(0.0, 1000.0),
+        read_only=True,
+    )
+
+
+@dataclass(frozen=True)
 class SgbmOptions(Options):
     """Options of OpenCV's semi-global matching."""
 

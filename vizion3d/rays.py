@@ -51,7 +51,7 @@ def pixel_rays(calibration: Calibration, image_size: tuple[int, int] | None = No
     Raises:
         CalibrationError: not calibrated, a number is not finite, or the distortion model is not known.
     """
-    camera = _camera(calibration, image_size, rectified)
+    camera = pinhole_part(calibration, image_size, rectified=rectified)
     x = (np.arange(camera.width) - camera.cx) / camera.fx
     y = (np.arange(camera.height) - camera.cy) / camera.fy
     rays = np.stack(np.meshgrid(x, y), axis=-1)
@@ -80,13 +80,15 @@ def project_to_pixels(calibration: Calibration, rays: np.ndarray, image_size: tu
     Raises:
         CalibrationError: not calibrated, a number is not finite, or the distortion model is not known.
     """
-    camera = _camera(calibration, image_size, rectified=False)
+    camera = pinhole_part(calibration, image_size)
     distorted = _Distortion.from_calibration(calibration).distort(np.asarray(rays, dtype=np.float64))
     return distorted * (camera.fx, camera.fy) + (camera.cx, camera.cy)
 
 
-def _camera(calibration: Calibration, image_size: tuple[int, int] | None, rectified: bool) -> PinholeCamera:
-    """The pinhole part of the rectified (P) or raw (K) camera, for the image at hand."""
+def pinhole_part(
+    calibration: Calibration, image_size: tuple[int, int] | None = None, *, rectified: bool = False
+) -> PinholeCamera:
+    """The camera without its distortion: of the rectified (P) or raw (K) image at hand; see `pixel_rays`."""
     name, numbers, count = ("P", calibration.P, 12) if rectified else ("K", calibration.K, 9)
     if not any(numbers):
         raise CalibrationError(

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
+from vizion3d import geometry
 from vizion3d.camera import Calibration
 from vizion3d.lifting import MonoDepthEstimator
 from vizion3d.rays import pixel_rays
@@ -100,9 +101,7 @@ class MonoDepthNode(DepthNode[MonoSettings]):
             rays = pixel_rays(calibration, size, rectified=rectified)
             self._rays = torch.from_numpy(rays.astype(np.float32)).to(depth_m.device)
             self._rays_of = key
-        x, y = self._rays.unbind(-1)
-        z = torch.where(torch.isfinite(x), depth_m, torch.nan)
-        return torch.stack((x * z, -y * z, -z), dim=-1)
+        return geometry.points_along(self._rays, depth_m)
 
 
 def main(args: list[str] | None = None) -> int:

@@ -233,7 +233,7 @@ def test_a_single_bad_picture_is_an_error(folder, capsys, arguments, message):
         (["--model", "my_metric.pth"], "my_metric.pth is named like a metric network"),
         (["--max-depth", "0"], r"max_depth_m is 0\.0; it must be a positive number of metres"),
         (["--max-depth", "nan"], "max_depth_m is nan"),
-        (["--input-size", "0"], "input_size is 0; it must be a positive number"),
+        (["--input-size", "0"], "input_size is 0; it must be from 14 to 4096 pixels"),
         (["--out", "notes.txt"], "notes.txt"),
     ],
 )

@@ -14,7 +14,7 @@ from generated_weights import depth_anything_state_dict, sha256
 from torch import Tensor
 
 from vizion3d.errors import InputError
-from vizion3d.lifting.depth_anything import (
+from vizion3d.lifting.models.depth_anything import (
     CONFIGS,
     DepthAnythingConfig,
     DepthAnythingV2,
@@ -22,7 +22,7 @@ from vizion3d.lifting.depth_anything import (
     prepare_image,
     resize_depth,
 )
-from vizion3d.lifting.depth_anything.position import position_table
+from vizion3d.lifting.models.depth_anything.position import position_table
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 KEYS = json.loads((GOLDEN / "dav2_keys.json").read_text())

@@ -8,7 +8,7 @@ import torch
 from generated_weights import depth_anything_state_dict
 
 from vizion3d.errors import InputError, WeightsError
-from vizion3d.lifting.depth_anything import CONFIGS, DepthAnythingV2, load_depth_anything
+from vizion3d.lifting.models.depth_anything import CONFIGS, DepthAnythingV2, load_depth_anything
 
 VITS_TOKEN = {"pretrained.cls_token": torch.zeros(1, 1, 384)}
 
@@ -99,8 +99,8 @@ def test_truncated_file_is_told(save, kept):
     ("key", "told"),
     [
         ("backbone.encoder.layer.0.attention.q_proj.weight", r"transformers conversion \('-hf'\)"),
-        ("cnn_backbone.conv0.0.weight", "is an S2M2 stereo network"),
-        ("conv1.weight", r"not a Depth Anything V2 network: its tensors are conv1\.weight"),
+        ("cnn_backbone.conv0.0.weight", "is not Depth Anything V2: it is S2M2, which takes a rectified pair"),
+        ("conv1.weight", r"it is a file with tensors named conv1\.weight; give weights such as depth_anything_v2_vits\.pth"),
     ],
 )
 def test_other_network_is_named(save, key, told):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vizion3d.errors import InputError
-from vizion3d.lifting.depth_anything import network_size, prepare_image, resize_depth
+from vizion3d.lifting.models.depth_anything import network_size, prepare_image, resize_depth
 
 SIZES = [
     ((480, 640), 518, (518, 686)),

@@ -30,6 +30,7 @@ from vizion3d.lifting import (
     api,
 )
 from vizion3d.lifting.api import relative_cloud_depth
+from vizion3d.options import MonoOptions
 
 ROOT = Path(__file__).parents[2]
 INPUT_SIZE = 42
@@ -42,12 +43,14 @@ def opened():
     """Lets the API open its networks for small pictures; a list of what was opened."""
     opened = []
 
-    def open_small(model, **options):
-        opened.append(os.fspath(model))
-        return MonoDepthEstimator(model, "cpu", input_size=INPUT_SIZE, **options)
+    class SmallEstimator(MonoDepthEstimator):
+        @classmethod
+        def open(cls, model, options, **further):
+            opened.append(os.fspath(model))
+            return super().open(model, dataclasses.replace(options, device="cpu", input_size=INPUT_SIZE), **further)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(api, "MonoDepthEstimator", open_small)
+        patch.setattr(api, "MonoDepthEstimator", SmallEstimator)
         api._load_estimator.cache_clear()
         yield opened
         api._load_estimator.cache_clear()
@@ -116,15 +119,17 @@ def test_default_weights_are_the_freely_licensed_ones():
 
 
 def test_configuration_has_the_agreed_fields_and_defaults():
-    assert dataclasses.asdict(DepthEstimationAdvanceConfig()) == {
-        "fx": None,
-        "fy": None,
-        "cx": None,
-        "cy": None,
-        "distortion": (),
-        "distortion_model": "plumb_bob",
-        "max_depth_m": None,
-    }
+    fields = list(dataclasses.asdict(DepthEstimationAdvanceConfig()).items())
+    assert fields[:7] == [
+        ("fx", None),
+        ("fy", None),
+        ("cx", None),
+        ("cy", None),
+        ("distortion", ()),
+        ("distortion_model", "plumb_bob"),
+        ("max_depth_m", None),
+    ]
+    assert dict(fields[7:]) == dataclasses.asdict(MonoOptions())
 
 
 @pytest.mark.parametrize(
@@ -148,7 +153,7 @@ def test_each_number_that_is_not_given_comes_from_the_picture(numbers, fx_fy_cx_
 
 def test_numbers_may_be_given_as_text():
     config = DepthEstimationAdvanceConfig("615.5", np.float32(600), 320, "0", max_depth_m="20")
-    assert dataclasses.astuple(config) == (615.5, 600.0, 320.0, 0.0, (), "plumb_bob", 20.0)
+    assert dataclasses.astuple(config)[:7] == (615.5, 600.0, 320.0, 0.0, (), "plumb_bob", 20.0)
     assert all(type(getattr(config, name)) is float for name in ("fx", "fy", "cx", "cy", "max_depth_m"))
 
 
@@ -486,7 +491,7 @@ def test_missing_weights_are_refused_with_what_to_do(run, monkeypatch, tmp_path)
 
 def test_other_weights_are_refused(run, tmp_path):
     torch.save({"layer.weight": torch.zeros(3)}, tmp_path / "other.pth")
-    with pytest.raises(WeightsError, match="other.pth is not a Depth Anything V2 network"):
+    with pytest.raises(WeightsError, match="other.pth is not Depth Anything V2: it is a file with tensors named layer.weight"):
         run(model_backend=tmp_path / "other.pth")
     (tmp_path / "text.pth").write_text("no weights")
     with pytest.raises(WeightsError, match="text.pth is not a checkpoint"):

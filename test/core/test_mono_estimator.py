@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from vizion3d.errors import InputError, WeightsError
-from vizion3d.lifting import MonoDepthEstimator, MonoPrediction
-from vizion3d.lifting.depth_anything import (
+from vizion3d.lifting import DepthKind, MonoDepthEstimator, MonoPrediction
+from vizion3d.lifting.models.depth_anything import (
     load_depth_anything,
     network_size,
     prepare_image,
@@ -50,11 +50,11 @@ def renamed(vits_file, tmp_path):
 
 
 def relative(*values: float) -> MonoPrediction:
-    return MonoPrediction(torch.tensor([values]), is_metric=False)
+    return MonoPrediction(torch.tensor([values]), DepthKind.INVERSE)
 
 
 def metric(*values: float) -> MonoPrediction:
-    return MonoPrediction(torch.tensor([values]), is_metric=True)
+    return MonoPrediction(torch.tensor([values]), DepthKind.METRES)
 
 
 # --- picture to output ---
@@ -167,7 +167,7 @@ def test_published_metric_files_are_known_by_their_name(renamed, picture, predic
     file = renamed(f"depth_anything_v2_metric_{data}_vits.pth")
     metric = MonoDepthEstimator(file, "cpu", input_size=INPUT_SIZE)
     assert metric.is_metric
-    assert metric.max_depth_m == max_depth_m
+    assert metric.model.max_depth_m == max_depth_m
     assert metric.describe() == f"{file.name} on cpu, float32, metric up to {max_depth_m} m"
     # What the network says before its last step is the same; where a relative one has a floor a metric one has none.
     value = prediction.output
@@ -186,7 +186,7 @@ def test_a_registry_name_brings_its_range_along(vits_file, tmp_path, monkeypatch
         file.parent.mkdir()
         os.link(vits_file, file)
         estimator = MonoDepthEstimator(name, "cpu")
-        assert (estimator.weights_path, estimator.max_depth_m) == (file, max_depth_m)
+        assert (estimator.model.name, estimator.model.max_depth_m) == (str(file), max_depth_m)
         assert estimator.is_metric == (max_depth_m is not None)
 
 
@@ -203,7 +203,7 @@ def test_metric_files_of_unknown_range_are_not_taken_for_relative_ones(renamed, 
     file = renamed(name)
     with pytest.raises(WeightsError, match="is named like a metric network.*max_depth_m="):
         MonoDepthEstimator(file, "cpu")
-    assert MonoDepthEstimator(file, "cpu", max_depth_m=15).max_depth_m == 15
+    assert MonoDepthEstimator(file, "cpu", max_depth_m=15).model.max_depth_m == 15
 
 
 # --- mistakes ---
@@ -242,14 +242,14 @@ def test_long_and_thin_pictures_are_refused_with_what_to_do(vits_file, estimator
 
 @pytest.mark.parametrize("input_size", [0, -14])
 def test_impossible_input_sizes_are_refused_before_any_work(input_size):
-    with pytest.raises(InputError, match=f"input_size is {input_size}; it must be a positive number"):
+    with pytest.raises(InputError, match=f"input_size is {input_size}; it must be from 14 to 4096 pixels"):
         MonoDepthEstimator("nowhere.pth", "cpu", input_size=input_size)
 
 
 def test_unknown_precisions_and_devices_are_refused_before_any_work():
-    with pytest.raises(InputError, match=r"precision is bfloat16, which is known to give bad.*use float16 or float32"):
+    with pytest.raises(InputError, match='precision is "bfloat16"; it must be one of: auto, float32, float16'):
         MonoDepthEstimator("nowhere.pth", "cpu", precision="bfloat16")
-    with pytest.raises(InputError, match='precision is "half"; it must be auto, float32 or float16'):
+    with pytest.raises(InputError, match='precision is "half"; it must be one of: auto, float32, float16'):
         MonoDepthEstimator("nowhere.pth", "cpu", precision="half")
     with pytest.raises(InputError, match='device is "gpu"; it must be auto, cpu, mps, cuda or cuda:N'):
         MonoDepthEstimator("nowhere.pth", "gpu")

@@ -409,8 +409,14 @@ def without(tensors: dict[str, Tensor], key: str) -> dict[str, Tensor]:
         (lambda t: t | {"teacher.weight": torch.zeros(1)}, r"1 unknown: teacher\.weight"),
         (lambda t: t | {"ctx_feat.0.bias": torch.zeros(7)}, r"ctx_feat\.0\.bias \(7,\) instead of \(8,\)"),
         (lambda t: t | {"cnn_backbone.norm1.weight": torch.zeros(12)}, r"12 values, S2M2 needs a multiple of 8"),
-        (lambda t: {"pretrained.cls_token": t["ctx_feat.0.bias"], "depth_head.x": torch.zeros(1)}, "Depth Anything"),
-        (lambda t: {"layer1.weight": torch.zeros(1)}, r"not an S2M2 checkpoint: .* layer1\.weight"),
+        (
+            lambda t: {"pretrained.cls_token": t["ctx_feat.0.bias"], "depth_head.x": torch.zeros(1)},
+            "it is Depth Anything V2, which takes one",
+        ),
+        (
+            lambda t: {"layer1.weight": torch.zeros(1)},
+            r"is not S2M2: it is a file with tensors named layer1\.weight; give weights such as CH128NTR1\.pth",
+        ),
         (lambda t: {"epoch": 3}, "holds a int under the key 'epoch', not a tensor"),
         (lambda t: [torch.zeros(1)], "holds a list, not a mapping"),
         (lambda t: Path("x"), "holds code, not only tensors"),

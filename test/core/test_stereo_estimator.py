@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from vizion3d import runtime
 from vizion3d.camera import PinholeCamera, StereoRig
 from vizion3d.errors import InputError, WeightsError
 from vizion3d.stereo import StereoDepth, StereoDepthCommand, StereoDepthEstimator
-from vizion3d.stereo.matchers.s2m2.matcher import S2M2Matcher
+from vizion3d.stereo.matchers.s2m2 import S2M2Matcher
 
 
 class Oracle(torch.nn.Module):
@@ -65,7 +66,7 @@ def test_depth_is_exact_after_any_resize_and_padding(size):
     rig = StereoRig(PinholeCamera(width, height, 0.8 * width, 0.8 * width, width / 2, height / 2), 0.1, doffs_px=2.0)
     oracle = Oracle(rig, matched_size(width, height))
     image = np.zeros((height, width, 3), np.uint8)
-    estimator = StereoDepthEstimator(S2M2Matcher(oracle, "oracle", torch.device("cpu")))
+    estimator = StereoDepthEstimator(S2M2Matcher(runtime.load(oracle, "cpu"), "oracle"))
     depth_m = estimator.estimate(image, image, rig).depth_m.numpy()
     u, v = np.arange(width)[None, :], np.arange(height)[:, None]
     truth = rig.left.fx * rig.baseline_m / (true_disparity(rig, u, v) + rig.doffs_px)
@@ -80,7 +81,7 @@ def test_too_small_pairs_are_refused(size):
     width, height = size
     rig = StereoRig(PinholeCamera(width, height, 100.0, 100.0, 0.0, 0.0), 0.1)
     image = np.zeros((height, width, 3), np.uint8)
-    estimator = StereoDepthEstimator(S2M2Matcher(torch.nn.Identity(), "oracle", torch.device("cpu")))
+    estimator = StereoDepthEstimator(S2M2Matcher(runtime.load(torch.nn.Identity(), "cpu"), "oracle"))
     with pytest.raises(InputError, match=r"smaller than 32 pixels|needs at least 32 pixels"):
         estimator.estimate(image, image, rig)
 

@@ -72,22 +72,20 @@ def _estimate_one(image: str, estimator: MonoDepthEstimator, calibration: Calibr
     from vizion3d.cli.files import write_depth_png, write_rgb_png
     from vizion3d.images import load_rgb
     from vizion3d.lifting import DepthEstimationAdvanceConfig
-    from vizion3d.pointcloud import PointCloud
-    from vizion3d.rays import pixel_rays
+    from vizion3d.rays import pinhole_part, pixel_rays
     from vizion3d.visualize import colorize_depth
 
     rgb = load_rgb(image, str(image))
     height, width = rgb.shape[:2]
     start = time.perf_counter()
-    prediction = estimator.estimate(rgb)
+    prediction = estimator.estimate(rgb, pinhole_part(calibration, (width, height)) if calibration else None)
     depth_m = prediction.depth_m.cpu().numpy()
     seconds = time.perf_counter() - start
 
     rays = pixel_rays(calibration or DepthEstimationAdvanceConfig().calibration(width, height), (width, height))
-    points = np.stack((rays[..., 0] * depth_m, -rays[..., 1] * depth_m, -depth_m), axis=-1).astype(np.float32)
     write_depth_png(Path(f"{out}_depth.png"), depth_m)
     write_rgb_png(Path(f"{out}_depth_color.png"), colorize_depth(depth_m))
-    PointCloud(points, rgb).write_ply(f"{out}_cloud.ply")
+    prediction.point_cloud(rgb, rays).write_ply(f"{out}_cloud.ply")
     found = "the same depth everywhere"
     if np.isfinite(depth_m).any():
         unit = "m" if prediction.is_metric else "pseudo-metres"

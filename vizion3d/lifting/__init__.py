@@ -11,13 +11,16 @@ from vizion3d.lifting.api import (
     DepthEstimationCommand,
     DepthEstimationResult,
 )
-from vizion3d.lifting.estimator import MonoDepthEstimator, MonoPrediction
+from vizion3d.lifting.estimator import MonoDepthEstimator
+from vizion3d.lifting.models import DepthKind
+from vizion3d.lifting.prediction import MonoPrediction
 
 __all__ = [
     "DepthEstimation",
     "DepthEstimationAdvanceConfig",
     "DepthEstimationCommand",
     "DepthEstimationResult",
+    "DepthKind",
     "MonoDepthEstimator",
     "MonoPrediction",
 ]

@@ -8,34 +8,28 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 import numpy as np
+import torch
 
 from vizion3d import weights
-from vizion3d.camera import Calibration
+from vizion3d.camera import Calibration, PinholeCamera
 from vizion3d.errors import InputError
+from vizion3d.geometry import points_along
 from vizion3d.images import ImageInput, load_rgb
-from vizion3d.lifting.estimator import DEFAULT_MODEL, PSEUDO_FAR_M, PSEUDO_NEAR_M, MonoDepthEstimator
-from vizion3d.option_records import finite_number
+from vizion3d.lifting.estimator import MonoDepthEstimator
+from vizion3d.lifting.models import DepthKind
+from vizion3d.lifting.prediction import PSEUDO_FAR_M, PSEUDO_NEAR_M, MonoPrediction
+from vizion3d.option_records import finite_number, opening_part
+from vizion3d.options import MONO_MODEL, MonoOptions
 from vizion3d.pointcloud import PointCloud
-from vizion3d.rays import pixel_rays
+from vizion3d.rays import pinhole_part, pixel_rays
 from vizion3d.results import DepthResult
 
 _COUNTS_PER_METRE = 6553  # of the 16-bit depth in which vizion3D 1 passed its clouds on; kept for equal points
 
 
 @dataclass(frozen=True)
-class DepthEstimationAdvanceConfig:
-    """The camera of the point cloud, and the scale of a metric network. Numbers may be given as strings.
-
-    Attributes:
-        fx, fy: focal lengths in pixels; None is 0.85 of the picture's width, for both.
-        cx, cy: principal point in pixels; None is half the picture's width and height.
-        distortion: coefficients of the lens, if the picture is not rectified.
-        distortion_model: "plumb_bob", "rational_polynomial" or "equidistant", as in CameraInfo.
-        max_depth_m: range of a metric weights file that is not in the registry, metres.
-
-    Raises:
-        InputError: a value is not a number, not finite, or a focal length or range is not positive.
-    """
+class _Camera:
+    """The camera and the scale, which come first in the configuration."""
 
     fx: float | None = None
     fy: float | None = None
@@ -45,7 +39,26 @@ class DepthEstimationAdvanceConfig:
     distortion_model: str = "plumb_bob"
     max_depth_m: float | None = None
 
+
+@dataclass(frozen=True)
+class DepthEstimationAdvanceConfig(MonoOptions, _Camera):
+    """The camera of the point cloud, and the scale of a metric network. Numbers may be given as strings.
+
+    Attributes:
+        fx, fy: focal lengths in pixels; None is 0.85 of the picture's width, for both.
+        cx, cy: principal point in pixels; None is half the picture's width and height.
+        distortion: coefficients of the lens, if the picture is not rectified.
+        distortion_model: "plumb_bob", "rational_polynomial" or "equidistant", as in CameraInfo.
+        max_depth_m: range of a metric weights file that is not in the registry, metres.
+
+    The others are those of `MonoOptions`.
+
+    Raises:
+        InputError: a value is not a number, not finite or outside its range, or a focal length or range is not positive.
+    """
+
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("fx", "fy", "cx", "cy", "max_depth_m"):
             value = getattr(self, name)
             if value is not None:
@@ -66,6 +79,10 @@ class DepthEstimationAdvanceConfig:
         identity = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
         return Calibration(width, height, K, tuple(self.distortion), identity, P, self.distortion_model)
 
+    def camera(self, width: int, height: int) -> PinholeCamera | None:
+        """The camera of a picture of this size as far as networks are told; None if its focal lengths are a guess."""
+        return None if self.fx is None or self.fy is None else pinhole_part(self.calibration(width, height))
+
 
 @dataclass
 class DepthEstimationCommand:
@@ -77,11 +94,11 @@ class DepthEstimationCommand:
         return_depth_image: offer `DepthEstimationResult.depth_image`.
         return_raw_depth: offer `DepthEstimationResult.raw_depth`.
         return_point_cloud: offer `DepthEstimationResult.point_cloud`.
-        advanced_config: the camera, and the scale of a metric network.
+        advanced_config: the camera, the scale of a metric network and all other options.
     """
 
     image_input: ImageInput
-    model_backend: str | os.PathLike[str] = DEFAULT_MODEL
+    model_backend: str | os.PathLike[str] = MONO_MODEL
     return_depth_image: bool = True
     return_raw_depth: bool = True
     return_point_cloud: bool = False
@@ -148,13 +165,12 @@ class DepthEstimation:
         if not isinstance(command.model_backend, (str, os.PathLike)):
             raise InputError(f"model_backend is {command.model_backend!r}; a name, a path or an address is needed")
         rgb = load_rgb(command.image_input, "image_input")
-        estimator = _open_estimator(command.model_backend, config.max_depth_m)
-        prediction = estimator.estimate(rgb)
-        depth = prediction.output.cpu().numpy()
+        estimator = _open_estimator(command.model_backend, config)
+        prediction = estimator.estimate(rgb, config.camera(rgb.shape[1], rgb.shape[0]))
         return DepthEstimationResult(
-            depth=depth,
-            backend_used=str(estimator.weights_path),
-            cloud=_cloud(depth, prediction.is_metric, rgb, config) if command.return_point_cloud else None,
+            depth=prediction.output.cpu().numpy(),
+            backend_used=estimator.model.name,
+            cloud=_cloud(prediction, rgb, config) if command.return_point_cloud else None,
             command=command,
             is_metric=prediction.is_metric,
         )
@@ -182,20 +198,21 @@ def relative_cloud_depth(inverse_depth: np.ndarray) -> np.ndarray:
     return np.where(depth < PSEUDO_FAR_M, depth, np.float32(np.nan))
 
 
-def _cloud(depth: np.ndarray, is_metric: bool, rgb: np.ndarray, config: DepthEstimationAdvanceConfig) -> PointCloud:
-    height, width = depth.shape
-    rays = pixel_rays(config.calibration(width, height))
-    z = (depth if is_metric else relative_cloud_depth(depth))[..., None]
-    points = np.concatenate((rays[..., :1] * z, -rays[..., 1:2] * z, -z), axis=-1).astype(np.float32)
-    return PointCloud(points, rgb).dense()
+def _cloud(prediction: MonoPrediction, rgb: np.ndarray, config: DepthEstimationAdvanceConfig) -> PointCloud:
+    """The cloud of the page: that of all doors if depth is in metres, else along the same rays with the page's depth."""
+    rays = pixel_rays(config.calibration(rgb.shape[1], rgb.shape[0]))
+    if prediction.kind is not DepthKind.INVERSE:
+        return prediction.point_cloud(rgb, rays).dense()
+    depth = torch.from_numpy(relative_cloud_depth(prediction.output.cpu().numpy()))
+    return PointCloud(points_along(torch.from_numpy(rays.astype(np.float32)), depth).numpy(), rgb).dense()
 
 
-def _open_estimator(model: str | os.PathLike[str], max_depth_m: float | None) -> MonoDepthEstimator:
+def _open_estimator(model: str | os.PathLike[str], config: DepthEstimationAdvanceConfig) -> MonoDepthEstimator:
     """Estimators stay loaded between runs; a file that was replaced is loaded anew."""
-    path = weights.resolve(model)
-    return _load_estimator(os.fspath(model), max_depth_m, path.stat().st_mtime_ns)
+    mtime_ns = weights.resolve(model).stat().st_mtime_ns
+    return _load_estimator(os.fspath(model), opening_part(config, MonoOptions), config.max_depth_m, mtime_ns)
 
 
 @lru_cache(maxsize=2)
-def _load_estimator(model: str, max_depth_m: float | None, _mtime_ns: int) -> MonoDepthEstimator:
-    return MonoDepthEstimator(model, max_depth_m=max_depth_m)
+def _load_estimator(model: str, options: MonoOptions, max_depth_m: float | None, _mtime_ns: int) -> MonoDepthEstimator:
+    return MonoDepthEstimator.open(model, options, max_depth_m=max_depth_m)

@@ -1,16 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the networks' numbers come from: known files, a cache that fetches and checks them, and a safe reader."""
 
+from vizion3d.weights.architectures import ARCHITECTURES, Architecture
 from vizion3d.weights.checkpoint import read_state_dict
+from vizion3d.weights.locate import LocatedWeights, locate
 from vizion3d.weights.registry import RECORDS, WeightsRecord, find, match
 from vizion3d.weights.store import cache_dir, cache_path, resolve, verify
 
 __all__ = [
+    "ARCHITECTURES",
     "RECORDS",
+    "Architecture",
+    "LocatedWeights",
     "WeightsRecord",
     "cache_dir",
     "cache_path",
     "find",
+    "locate",
     "match",
     "read_state_dict",
     "resolve",

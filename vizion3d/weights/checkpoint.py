@@ -4,11 +4,12 @@
 import os
 import pickle
 import zipfile
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vizion3d.errors import WeightsError
+from vizion3d.weights.architectures import some
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -16,10 +17,14 @@ if TYPE_CHECKING:
 _ZIP_MAGIC = b"PK\x03\x04"
 
 
-def read_state_dict(path: str | os.PathLike[str]) -> "dict[str, Tensor]":
+def read_state_dict(path: str | os.PathLike[str], *, mapped: bool = False) -> "dict[str, Tensor]":
     """The tensors of a file written by `torch.save`, on the CPU, by key.
 
     An outer mapping with the tensors under "state_dict" is unwrapped.
+
+    Args:
+        path: of the file.
+        mapped: leave the values on the disk until they are looked at. For a look at the keys; they change with the file.
 
     Raises:
         WeightsError: The file is missing, damaged, something else than a checkpoint, or holds more than tensors.
@@ -29,7 +34,7 @@ def read_state_dict(path: str | os.PathLike[str]) -> "dict[str, Tensor]":
     file = Path(path)
     _refuse_other_files(file)
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
+        content = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError:
         # Its own text tells how to load the file nonetheless, which is the last thing to do: hence `from None`.
         raise WeightsError(
@@ -66,11 +71,6 @@ def fill(network: "nn.Module", tensors: "Mapping[str, Tensor]", path: str | os.P
         raise WeightsError(f"{path} does not fit {name}. Tensors {'; '.join(texts)}. Use the published file.")
     network.load_state_dict({key: tensor.float() for key, tensor in tensors.items()}, assign=True)
     network.eval().requires_grad_(False)
-
-
-def some(names: Collection[str], limit: int = 3) -> str:
-    """The first few of many names."""
-    return ", ".join(list(names)[:limit]) + (", ..." if len(names) > limit else "")
 
 
 def _refuse_other_files(file: Path) -> None:

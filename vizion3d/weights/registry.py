@@ -5,10 +5,10 @@ import difflib
 import os
 from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Literal
 from urllib.parse import urlsplit
 
 from vizion3d.errors import WeightsError
+from vizion3d.weights.architectures import ARCHITECTURES, Task
 
 APACHE = "Apache-2.0"
 NON_COMMERCIAL = "CC-BY-NC-4.0"
@@ -23,8 +23,7 @@ class WeightsRecord:
 
     Attributes:
         name: What the user types.
-        task: "mono" (one picture) or "stereo" (a rectified pair).
-        architecture: The network family that the tensors belong to.
+        architecture: The network family that the tensors belong to, a name from `ARCHITECTURES`.
         size: Size of the network within its family.
         file_name: Name of the file at its address and in the cache. Not unique: two addresses may serve one name.
         url: Where it is published.
@@ -37,8 +36,7 @@ class WeightsRecord:
     """
 
     name: str
-    task: Literal["mono", "stereo"]
-    architecture: Literal["depth_anything_v2", "s2m2"]
+    architecture: str
     size: str
     file_name: str
     url: str
@@ -48,6 +46,11 @@ class WeightsRecord:
     sha256: str | None
     max_depth_m: float | None
     notes: str
+
+    @property
+    def task(self) -> Task:
+        """ "mono" (one picture) or "stereo" (a rectified pair)."""
+        return ARCHITECTURES[self.architecture].task
 
 
 # size: (encoder, parameters, licence)
@@ -80,7 +83,6 @@ def _depth_anything_v2(size: str, place: str | None = None) -> WeightsRecord:
         notes = f"metres, trained on {training_set} up to {max_depth_m:.0f} m; licence taken from the relative model"
     return WeightsRecord(
         name=name,
-        task="mono",
         architecture="depth_anything_v2",
         size=encoder,
         file_name=file,
@@ -98,7 +100,6 @@ def _s2m2(size: str) -> WeightsRecord:
     file, parameters = _S2M2[size]
     return WeightsRecord(
         name=f"s2m2-{size.lower()}",
-        task="stereo",
         architecture="s2m2",
         size=size,
         file_name=file,

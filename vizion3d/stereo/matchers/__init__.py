@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a stereo matcher is to the rest, and how one is opened by name: two images in, disparity with its certainty out.
 
-A matcher without weights is a module here, a network a folder named like its architecture in the registry of weights; both
-have a function `load`.
+A matcher without weights is a module with ``load(options)``; a network is a folder with ``load(located, options)``, named in
+its row of `vizion3d.weights.ARCHITECTURES`.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
+from types import ModuleType
 from typing import NamedTuple, Protocol
 
 import torch
 
+from vizion3d import runtime, weights
 from vizion3d.options import StereoOptions
 
 WITHOUT_WEIGHTS = ("sgbm",)
@@ -80,7 +83,12 @@ def open_matcher(model: str | os.PathLike[str], options: StereoOptions) -> Stere
         InputError: there is no such device or precision.
         WeightsError: the weights cannot be had, or are not those of a stereo network.
     """
-    from vizion3d.stereo.matchers import sgbm
-    from vizion3d.stereo.matchers.s2m2 import matcher as s2m2
+    if model in WITHOUT_WEIGHTS:
+        return _module(str(model)).load(options)
+    runtime.check(options.device, options.precision)
+    located = weights.locate(model, "stereo")
+    return _module(weights.ARCHITECTURES[located.architecture].folder).load(located, options)
 
-    return sgbm.load(options) if model in WITHOUT_WEIGHTS else s2m2.load(model, options)
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"{__name__}.{name}")

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from vizion3d.errors import WeightsError
 from vizion3d.stereo.matchers.s2m2.model import S2M2
-from vizion3d.weights.checkpoint import fill, read_state_dict, some
+from vizion3d.weights.architectures import require
+from vizion3d.weights.checkpoint import fill, read_state_dict
 
 _log = logging.getLogger(__name__)
 
@@ -49,20 +50,15 @@ def network_size(tensors: Mapping[str, Tensor], path: Path) -> tuple[int, int]:
     Raises:
         WeightsError: the tensors are those of another network.
     """
+    require(("s2m2",), tensors, path)
     width = tensors.get(_WIDTH_KEY)
     transformers = {match[1] for key in tensors if (match := _TRANSFORMER_KEY.match(key))}
     if width is None or width.ndim != 1 or not transformers:
-        raise WeightsError(f"{path} is not an S2M2 checkpoint: {_what_it_is(tensors)}")
+        raise WeightsError(f"{path} does not fit S2M2: {_WIDTH_KEY} or transformer.uformer_list.* is missing")
     channels = width.shape[0]
     if channels < 8 or channels % 8:
         raise WeightsError(f"{path}: {_WIDTH_KEY} has {channels} values, S2M2 needs a multiple of 8")
     return channels, len(transformers)
-
-
-def _what_it_is(tensors: Mapping[str, Tensor]) -> str:
-    if any(key.startswith("depth_head.") for key in tensors):
-        return "it looks like Depth Anything, which takes a single image; give a file such as CH128NTR1.pth"
-    return f"its tensors are named {some(tensors)}; give a file such as CH128NTR1.pth"
 
 
 def rename_upsampler(tensors: dict[str, Tensor], shapes: Mapping[str, torch.Size]) -> dict[str, Tensor]:

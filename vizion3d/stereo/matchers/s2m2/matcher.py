@@ -3,25 +3,23 @@
 
 from __future__ import annotations
 
-import os
-
 import torch
-from torch import nn
 
-from vizion3d import weights
+from vizion3d import runtime
 from vizion3d.options import S2M2Options, StereoOptions
-from vizion3d.runtime.device import select_device, select_dtype
+from vizion3d.runtime import LoadedNetwork
 from vizion3d.stereo.matchers import Matches
-from vizion3d.stereo.matchers.s2m2 import crop, load_s2m2, pad
+from vizion3d.stereo.matchers.s2m2.checkpoint import load_s2m2
+from vizion3d.stereo.matchers.s2m2.padding import crop, pad
+from vizion3d.weights import LocatedWeights
 
 
 class S2M2Matcher:
     """S2M2, with larger pairs than `S2M2Options.max_size` matched at reduced size unless a scale is asked for.
 
     Args:
-        network: the network, on the device and in the precision it shall run in.
+        network: the network.
         name: what to call it.
-        device: where the network is.
         options: of which the network has its share already.
     """
 
@@ -30,15 +28,15 @@ class S2M2Matcher:
     multiple = 32
     min_side = 32
 
-    def __init__(self, network: nn.Module, name: str, device: torch.device, options: S2M2Options | None = None) -> None:
+    def __init__(self, network: LoadedNetwork, name: str, options: S2M2Options | None = None) -> None:
         self.name = name
-        self.device = device
+        self.device = network.device
         self.max_size: tuple[int, int] | None = (options or S2M2Options()).max_size
         self._network = network
 
     def describe(self) -> str:
         """See `StereoMatcher.describe`."""
-        return f"{self.name} on {self.device}"
+        return f"{self.name} on {self._network.describe()}"
 
     def match(self, left: torch.Tensor, right: torch.Tensor, max_disparity: float | None = None) -> Matches:
         """See `StereoMatcher.match`."""
@@ -50,11 +48,8 @@ class S2M2Matcher:
         return Matches(disparity, confidence, visibility, max_disparity=None, step=step)
 
 
-def load(model: str | os.PathLike[str], options: StereoOptions) -> S2M2Matcher:
-    """A matcher with the weights of a registry name, a path or an address; see `open_matcher`."""
-    place = select_device(options.device)
-    dtype = select_dtype(options.precision, place)
-    path = weights.resolve(model)
+def load(located: LocatedWeights, options: StereoOptions) -> S2M2Matcher:
+    """A matcher with the weights in a file; see `open_matcher`."""
     own = options.s2m2
-    network = load_s2m2(path, positivity=own.positivity, refine_iterations=own.refine_iterations)
-    return S2M2Matcher(network.to(place, dtype), str(path), place, own)
+    network = load_s2m2(located.path, positivity=own.positivity, refine_iterations=own.refine_iterations)
+    return S2M2Matcher(runtime.load(network, options.device, options.precision), str(located.path), own)

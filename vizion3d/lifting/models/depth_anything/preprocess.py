@@ -8,9 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vizion3d.errors import InputError
-
-from .config import PATCH
-from .head import resize_corners
+from vizion3d.lifting.models.depth_anything.config import PATCH
+from vizion3d.lifting.models.depth_anything.head import resize_corners
 
 MEAN_RGB = (0.485, 0.456, 0.406)
 STD_RGB = (0.229, 0.224, 0.225)

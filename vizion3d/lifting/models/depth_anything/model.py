@@ -7,10 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vizion3d.errors import InputError
-
-from .backbone import Backbone
-from .config import PATCH, DepthAnythingConfig
-from .head import DepthHead
+from vizion3d.lifting.models.depth_anything.backbone import Backbone
+from vizion3d.lifting.models.depth_anything.config import PATCH, DepthAnythingConfig
+from vizion3d.lifting.models.depth_anything.head import DepthHead
 
 
 class DepthAnythingV2(nn.Module):

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .config import PATCH, TRAINING_GRID, DepthAnythingConfig
-from .position import position_table
+from vizion3d.lifting.models.depth_anything.config import PATCH, TRAINING_GRID, DepthAnythingConfig
+from vizion3d.lifting.models.depth_anything.position import position_table
 
 # Normalisation kernels compute in float32 for half-precision inputs too, so LayerNorm needs no casts of its own.
 NORM_EPS = 1e-6

@@ -6,15 +6,18 @@ size = network_size(height, width)
 depth = resize_depth(model(prepare_image(image, size)), (height, width))
 """
 
-from .checkpoint import load_depth_anything
-from .config import CONFIGS, DepthAnythingConfig
-from .model import DepthAnythingV2
-from .preprocess import network_size, prepare_image, resize_depth
+from vizion3d.lifting.models.depth_anything.adapter import DepthAnythingModel, load
+from vizion3d.lifting.models.depth_anything.checkpoint import load_depth_anything
+from vizion3d.lifting.models.depth_anything.config import CONFIGS, DepthAnythingConfig
+from vizion3d.lifting.models.depth_anything.model import DepthAnythingV2
+from vizion3d.lifting.models.depth_anything.preprocess import network_size, prepare_image, resize_depth
 
 __all__ = [
     "CONFIGS",
     "DepthAnythingConfig",
+    "DepthAnythingModel",
     "DepthAnythingV2",
+    "load",
     "load_depth_anything",
     "network_size",
     "prepare_image",

@@ -7,7 +7,7 @@ Attribute names are those of the published weight files.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .config import PATCH, DepthAnythingConfig
+from vizion3d.lifting.models.depth_anything.config import PATCH, DepthAnythingConfig
 
 
 class DepthHead(nn.Module):

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from vizion3d.errors import WeightsError
-from vizion3d.weights.checkpoint import fill, read_state_dict, some
-
-from .config import CONFIGS, DepthAnythingConfig
-from .model import DepthAnythingV2
+from vizion3d.lifting.models.depth_anything.config import CONFIGS, DepthAnythingConfig
+from vizion3d.lifting.models.depth_anything.model import DepthAnythingV2
+from vizion3d.weights.architectures import require
+from vizion3d.weights.checkpoint import fill, read_state_dict
 
 METRIC_DEPTHS_M = {"hypersim": 20, "vkitti": 80}
 
@@ -59,16 +59,11 @@ def _check_name(name: str, max_depth_m: float | None) -> None:
 
 
 def _find_config(path: Path, weights: dict[str, Tensor]) -> DepthAnythingConfig:
-    if any(key.startswith("backbone.encoder.") for key in weights):
-        raise WeightsError(
-            f"{path} is a transformers conversion ('-hf'), which names and splits its tensors differently: "
-            "use the original depth_anything_v2_*.pth file."
-        )
-    if any(key.startswith("cnn_backbone.") for key in weights):
-        raise WeightsError(f"{path} is an S2M2 stereo network: use a depth_anything_v2_*.pth file for one picture.")
-    if "pretrained.cls_token" not in weights:
-        raise WeightsError(f"{path} is not a Depth Anything V2 network: its tensors are {some(weights)}.")
-    shape = tuple(weights["pretrained.cls_token"].shape)
+    require(("depth_anything_v2",), weights, path)
+    token = weights.get("pretrained.cls_token")
+    if token is None:
+        raise WeightsError(f"{path} does not fit Depth Anything V2: pretrained.cls_token is missing")
+    shape = tuple(token.shape)
     for config in CONFIGS.values():
         if shape == (1, 1, config.width):
             return config

@@ -6,7 +6,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from .config import TRAINING_GRID
+from vizion3d.lifting.models.depth_anything.config import TRAINING_GRID
 
 
 def position_table(stored: Tensor, grid_height: int, grid_width: int) -> Tensor:

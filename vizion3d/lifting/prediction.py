@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one picture says of each pixel, and what follows from it: depth, inverse depth, the point cloud."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from vizion3d import geometry
+from vizion3d.lifting.models import DepthKind
+from vizion3d.pointcloud import PointCloud
+
+# Relative depth is spread over this range, for a cloud that can be looked at. Metres in name only.
+PSEUDO_NEAR_M = 0.5
+PSEUDO_FAR_M = 10.0
+
+
+@dataclass(frozen=True)
+class MonoPrediction:
+    """What the network said of each pixel. Tensors are (H, W) on the model's device.
+
+    Attributes:
+        output: float32, the network's own map.
+        kind: what its numbers mean.
+        mask: bool, False where there is nothing to measure, such as sky; None if the network does not say.
+    """
+
+    output: torch.Tensor
+    kind: DepthKind
+    mask: torch.Tensor | None = None
+
+    @property
+    def is_metric(self) -> bool:
+        """Whether `output` and `depth_m` are in metres."""
+        return self.kind is DepthKind.METRES
+
+    @cached_property
+    def inverse_depth(self) -> torch.Tensor:
+        """Larger is nearer: 1 / depth, in 1/m from a metric network; the network's output if that is inverse depth itself."""
+        inverse = self.output if self.kind is DepthKind.INVERSE else 1 / self.output
+        return self._masked(inverse)
+
+    @cached_property
+    def depth_m(self) -> torch.Tensor:
+        """Depth along the optical axis, NaN where there is none.
+
+        Metric: metres. Relative: the output spread linearly over 0.5 to 10 pseudo-metres of this picture, for inverse depth p
+        ``0.5 + (1 - (p - min) / (max - min)) * 9.5``, in the right order but not in scale or shape.
+        """
+        output = self._masked(torch.where(torch.isfinite(self.output), self.output, torch.nan))
+        if self.is_metric:
+            return torch.where(output > 0, output, torch.nan)
+        if output.isnan().all():
+            return output
+        finite = output[~output.isnan()]
+        low, high = finite.min(), finite.max()
+        if high <= low:
+            return torch.full_like(output, torch.nan)
+        part = (output - low) / (high - low)
+        return PSEUDO_NEAR_M + (1 - part if self.kind is DepthKind.INVERSE else part) * (PSEUDO_FAR_M - PSEUDO_NEAR_M)
+
+    def points(self, rays: torch.Tensor) -> torch.Tensor:
+        """The points along rays (H, W, 2), see `geometry.points_along`: (H, W, 3) in OpenGL camera space."""
+        return geometry.points_along(rays, self.depth_m)
+
+    def point_cloud(self, rgb: np.ndarray, rays: np.ndarray) -> PointCloud:
+        """`points` as an organised cloud, coloured by the picture, (H, W, 3) uint8 RGB; rays are those of `pixel_rays`."""
+        on_device = torch.from_numpy(rays.astype(np.float32)).to(self.output.device)
+        return PointCloud(self.points(on_device).cpu().numpy(), rgb)
+
+    def _masked(self, values: torch.Tensor) -> torch.Tensor:
+        return values if self.mask is None else torch.where(self.mask, values, torch.nan)
