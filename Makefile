@@ -47,9 +47,9 @@ bench: $(READY)
 accuracy: $(READY)
 	$(BIN)/python bench/accuracy.py --out docs/accuracy.md
 
-# The YAML files of the nodes, from the dataclasses that own the parameters.
+# The YAML files of the nodes and docs/options.md, from the dataclasses that own the options.
 config: $(READY)
-	$(BIN)/python -m vizion3d_ros.settings config
+	$(BIN)/python -m vizion3d_ros.settings
 
 clean:
 	rm -rf $(VENV) build install log demo_out *.egg-info

@@ -62,5 +62,7 @@ setup(
             "depth_viewer_node = vizion3d_ros.program:depth_viewer_node",
             "bag_player = vizion3d_ros.program:bag_player",
         ],
+        # Subcommands of `vizion3d` that other packages bring: modules with `add_parser(subparsers)`.
+        "vizion3d.commands": ["params = vizion3d_ros.params_command"],
     },
 )

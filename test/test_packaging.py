@@ -26,12 +26,13 @@ def test_versions_agree():
     assert in_changelog in ("Forthcoming", in_xml)
 
 
-def test_yaml_files_hold_the_defaults_of_the_code():
+def test_yaml_files_and_docs_hold_the_defaults_of_the_code():
     from vizion3d_ros.parameters import to_yaml
-    from vizion3d_ros.settings import YAML_FILES
+    from vizion3d_ros.settings import YAML_FILES, options_page
 
     for name, settings_type in YAML_FILES.items():
         assert (ROOT / "config" / name).read_text(encoding="utf-8") == to_yaml(settings_type), "run: make config"
+    assert (ROOT / "docs/options.md").read_text(encoding="utf-8") == options_page(), "run: make config"
 
 
 @pytest.mark.parametrize("options", [[], ["--symlink-install"]], ids=["copied", "symlinked"])
@@ -65,3 +66,24 @@ def test_colcon_builds_an_ament_package(tmp_path, options):
         assert os.access(script, os.X_OK), name
         if not options:
             assert script.read_text().startswith("#!/usr/bin/env python3"), name
+
+
+def test_the_command_finds_subcommands_of_other_packages(tmp_path):
+    (tmp_path / "greeting.py").write_text(
+        "def add_parser(subparsers):\n"
+        "    subparsers.add_parser('greet', help='say hello').set_defaults(run=lambda arguments: print('hello') or 0)\n"
+    )
+    metadata = tmp_path / "greeting-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: greeting\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[vizion3d.commands]\ngreet = greeting\n")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), str(ROOT)))}
+    done = subprocess.run([sys.executable, "-m", "vizion3d", "greet"], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "hello\n"), done.stderr
+
+
+def test_the_command_prints_the_parameter_file_of_a_node(capsys):
+    from vizion3d.cli import main
+
+    assert main(["params", "stereo"]) == 0
+    assert capsys.readouterr().out == (ROOT / "config/stereo.yaml").read_text(encoding="utf-8")

@@ -77,6 +77,18 @@ def walk(kind: type[Options]) -> Iterator[tuple[str, dataclasses.Field]]:
             yield field.name, field
 
 
+def flag_of(name: str) -> str:
+    """The flag of the command for an option: "sgbm.max_disparity" -> "--sgbm-max-disparity"."""
+    return "--" + name.replace(".", "-").replace("_", "-")
+
+
+def range_text(field: dataclasses.Field) -> str:
+    """What values are legal, with their unit; "" if all are."""
+    choices, limits, unit = (field.metadata[key] for key in ("choices", "limits", "unit"))
+    numbers = "{:g} to {:g} {}".format(*limits, unit) if limits else unit
+    return " | ".join(choices) or numbers.rstrip()
+
+
 def value_of(options: Options, name: str) -> Any:
     """The value of an option by the name that `walk` gives it."""
     return operator.attrgetter(name)(options)
@@ -154,7 +166,7 @@ def _checked(field: dataclasses.Field, value: Any) -> Any:
     if choices and value not in choices:
         raise InputError(f'{name} is "{value}"; it must be one of: {", ".join(choices)}')
     if limits and not limits[0] <= value <= limits[1]:
-        raise InputError(f"{name} is {value}; it must be {_range_text(field)}")
+        raise InputError(f"{name} is {value}; it must be from {range_text(field)}")
     return value
 
 
@@ -165,13 +177,8 @@ def _checked_tuple(field: dataclasses.Field, value: Any) -> tuple[Any, ...]:
     numbers = tuple(_converted(field.name, number, type(default)) for number, default in zip(value, defaults, strict=True))
     limits = field.metadata["limits"]
     if limits and not all(limits[0] <= number <= limits[1] for number in numbers):
-        raise InputError(f"{field.name} is {numbers}; each must be {_range_text(field)}")
+        raise InputError(f"{field.name} is {numbers}; each must be from {range_text(field)}")
     return numbers
-
-
-def _range_text(field: dataclasses.Field) -> str:
-    low, high = field.metadata["limits"]
-    return f"from {low:g} to {high:g} {field.metadata['unit']}".rstrip()
 
 
 def _converted(name: str, value: Any, kind: type) -> Any:

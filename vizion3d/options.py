@@ -25,7 +25,7 @@ MONO_MODEL = "depth-anything-v2-small"
 class ValidityLimits(Options):
     """Which pixels count as measured."""
 
-    z_far: float = option(50.0, "depth from which on pixels are invalid", unit="metres", limits=(0.001, 1e6))
+    z_far: float = option(50.0, "depth from which on pixels are invalid", unit="metres", limits=(0.001, 100000.0))
     conf_threshold: float = option(0.1, "smallest confidence of a valid pixel", limits=(0.0, 1.0))
     occ_threshold: float = option(
         0.5, "smallest visibility of a valid pixel; near 1 is seen by both cameras, 0 is occluded", limits=(0.0, 1.0)
@@ -46,6 +46,15 @@ class RunOptions(Options):
 
 
 @dataclass(frozen=True)
+class ProgramOptions(Options):
+    """What a process of its own may choose."""
+
+    threads: int = option(
+        0, "processor threads that torch and OpenCV may use; 0 is their own default", limits=(0, 1024), read_only=True
+    )
+
+
+@dataclass(frozen=True)
 class MonoOptions(RunOptions):
     """What may be chosen about a single picture at every door, but for the model."""
 
@@ -59,9 +68,7 @@ class MonoOptions(RunOptions):
 
 
 @dataclass(frozen=True)
-class RobotMonoOptions(MonoOptions):
-    """What may be chosen about a single picture in the command, a node and a recording."""
-
+class _MonoModel(Options):
     model: str = option(
         MONO_MODEL,
         "Depth Anything V2 weights: a name from `vizion3d weights list`, a path or an address. Depth is relative (not metres) "
@@ -75,6 +82,11 @@ class RobotMonoOptions(MonoOptions):
         limits=(0.0, 1000.0),
         read_only=True,
     )
+
+
+@dataclass(frozen=True)
+class RobotMonoOptions(MonoOptions, ProgramOptions, _MonoModel):
+    """What may be chosen about a single picture in the command, a node and a recording."""
 
 
 @dataclass(frozen=True)
@@ -128,11 +140,14 @@ class StereoOptions(RunOptions, ScaleOptions, ValidityLimits):
 
 
 @dataclass(frozen=True)
-class RobotStereoOptions(StereoOptions):
-    """What may be chosen about stereo in the command, a node and a recording."""
-
+class _StereoModel(Options):
     model: str = option(
         ROBOT_STEREO_MODEL,
         "sgbm, which needs no weights and no GPU, or S2M2 weights: s2m2-s, s2m2-m, s2m2-l, s2m2-xl, a path or an address",
         read_only=True,
     )
+
+
+@dataclass(frozen=True)
+class RobotStereoOptions(StereoOptions, ProgramOptions, _StereoModel):
+    """What may be chosen about stereo in the command, a node and a recording."""

@@ -41,13 +41,7 @@ class MonoDepthNode(DepthNode[MonoSettings]):
     def __init__(self) -> None:
         super().__init__("mono_depth_node", MonoSettings, INPUTS, OUTPUTS, first_input_alone=True)
         settings = self.settings
-        self._estimator = MonoDepthEstimator(
-            settings.model,
-            settings.device,
-            precision=settings.precision,
-            max_depth_m=settings.max_depth or None,
-            input_size=settings.input_size,
-        )
+        self._estimator = MonoDepthEstimator.open(settings.model, settings, max_depth_m=settings.max_depth or None)
         self._rays_of: tuple[Any, ...] = ()
         self._rays = torch.empty(0)
         if not self._estimator.is_metric:

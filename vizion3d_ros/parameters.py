@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A frozen dataclass of settings <-> ROS parameters with descriptions and ranges, and the YAML file of their defaults.
+"""A record of options <-> ROS parameters with descriptions and ranges, the YAML file of their defaults, and the page of docs.
 
-The dataclass owns names, defaults, descriptions and limits; everything else here is derived from it.
+The record owns names, defaults, descriptions and limits (`vizion3d.option_records`); everything else here is derived from it.
 """
 
 from __future__ import annotations
@@ -10,37 +10,16 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vizion3d.errors import InputError
+from vizion3d.option_records import Options, build, flag_of, range_text, value_of, walk
 
 if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
     from rclpy.node import Node
 
-T = TypeVar("T", bound="DataclassInstance")
-
-
-def parameter(
-    default: Any,
-    description: str,
-    *,
-    limits: tuple[float, float] | None = None,
-    choices: tuple[str, ...] = (),
-    read_only: bool = False,
-) -> Any:
-    """A dataclass field that becomes a ROS parameter.
-
-    Args:
-        default: its type is the parameter's type: bool, int, float or str.
-        description: one sentence with the unit.
-        limits: smallest and largest legal value.
-        choices: the legal strings.
-        read_only: needs a restart of the node.
-    """
-    metadata = {"description": description, "limits": limits, "choices": choices, "read_only": read_only}
-    return dataclasses.field(default=default, metadata=metadata)
+T = TypeVar("T", bound=Options)
 
 
 def declare(node: Node, settings_type: type[T]) -> T:
-    """Declare every field as a parameter of the node and give the values that it was started with.
+    """Declare every option as a parameter of the node and give the values that it was started with.
 
     Raises:
         InputError: a value from the command line or a file has the wrong type or is out of range.
@@ -49,67 +28,85 @@ def declare(node: Node, settings_type: type[T]) -> T:
     from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 
     values = {}
-    for field in dataclasses.fields(settings_type):
+    for name, field in walk(settings_type):
+        metadata = field.metadata
         descriptor = ParameterDescriptor(
             description=_describe(field),
-            read_only=field.metadata["read_only"],
-            additional_constraints=f"one of: {', '.join(field.metadata['choices'])}" if field.metadata["choices"] else "",
+            read_only=metadata["read_only"],
+            additional_constraints=f"one of: {', '.join(metadata['choices'])}" if metadata["choices"] else "",
         )
-        if field.metadata["limits"]:
-            low, high = field.metadata["limits"]
-            if isinstance(field.default, float):
-                descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
-            else:
+        if metadata["limits"]:
+            low, high = metadata["limits"]
+            if metadata["kind"] is float:
+                descriptor.floating_point_range = [FloatingPointRange(from_value=float(low), to_value=float(high))]
+            elif metadata["kind"] is int:
                 descriptor.integer_range = [IntegerRange(from_value=int(low), to_value=int(high))]
+        default: Any = field.default
+        default = list(default) if metadata["kind"] is tuple else default
         try:
-            values[field.name] = node.declare_parameter(field.name, field.default, descriptor).value
+            values[name] = node.declare_parameter(name, default, descriptor).value
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-            raise InputError(f"parameter {field.name}: {error}. {_describe(field)}") from None
-    return build(settings_type, values)
+            raise InputError(f"parameter {name}: {error}. {_describe(field)}") from None
+    return _build(settings_type, values)
 
 
-def build(settings_type: type[T], values: dict[str, Any]) -> T:
-    """The settings with these values.
+def updated(settings: T, changes: dict[str, Any]) -> T:
+    """The settings with some values changed; names that are not options (use_sim_time) are passed over.
 
     Raises:
         InputError: a value is not among its choices or outside its limits.
     """
-    for field in dataclasses.fields(settings_type):
-        value = values[field.name]
-        choices, limits = field.metadata["choices"], field.metadata["limits"]
-        if choices and value not in choices:
-            raise InputError(f'parameter {field.name} is "{value}"; it must be one of: {", ".join(choices)}')
-        if limits and not limits[0] <= value <= limits[1]:
-            raise InputError(f"parameter {field.name} is {value}; it must be from {limits[0]} to {limits[1]}")
-    return settings_type(**values)
+    values = {name: value_of(settings, name) for name, _ in walk(type(settings))}
+    return _build(type(settings), values | {name: value for name, value in changes.items() if name in values})
 
 
-def updated(settings: T, changes: dict[str, Any]) -> T:
-    """The settings with some values changed; names that are not fields (use_sim_time) are passed over."""
-    values = dataclasses.asdict(settings)
-    return build(type(settings), values | {name: value for name, value in changes.items() if name in values})
-
-
-def to_yaml(settings_type: type[DataclassInstance]) -> str:
+def to_yaml(settings_type: type[Options]) -> str:
     """The ROS parameter file that holds every default, each with its description."""
     lines = ["# Every parameter at its default. Generated from the code: make config", "/**:", "  ros__parameters:"]
-    for field in dataclasses.fields(settings_type):
-        lines += [f"    # {_describe(field)}", f"    {field.name}: {_yaml_value(field.default)}"]
+    open_group = ""
+    for name, field in walk(settings_type):
+        group, _, own_name = name.rpartition(".")
+        if group and group != open_group:
+            lines.append(f"    {group}:")
+        open_group = group
+        indent = "      " if group else "    "
+        lines += [f"{indent}# {_describe(field)}", f"{indent}{own_name}: {_yaml_value(field.default)}"]
     return "\n".join(lines) + "\n"
+
+
+def to_markdown(settings_type: type[Options], elsewhere: type[Options]) -> str:
+    """A table of the options for people.
+
+    Args:
+        settings_type: all of them, as parameters of a node.
+        elsewhere: those that the command has too.
+    """
+    flags = {name for name, _ in walk(elsewhere)}
+    lines = ["| parameter | flag of the command | default | legal | while running | |", "|---|---|---|---|---|---|"]
+    for name, field in walk(settings_type):
+        flag = f"`{flag_of(name)}`" if name in flags else ""
+        legal = range_text(field).replace("|", "\\|")
+        changes = "" if field.metadata["read_only"] else "yes"
+        lines.append(f"| `{name}` | {flag} | `{_yaml_value(field.default)}` | {legal} | {changes} | {field.metadata['text']} |")
+    return "\n".join(lines) + "\n"
+
+
+def _build(settings_type: type[T], values: dict[str, Any]) -> T:
+    try:
+        return build(settings_type, values)
+    except InputError as error:
+        raise InputError(f"parameter {error}") from None
 
 
 def _yaml_value(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, tuple):
+        return str(list(value))
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 
 def _describe(field: dataclasses.Field) -> str:
-    extras = []
-    if field.metadata["choices"]:
-        extras.append(" | ".join(field.metadata["choices"]))
-    if field.metadata["limits"]:
-        extras.append("{} to {}".format(*field.metadata["limits"]))
-    if field.metadata["read_only"]:
-        extras.append("set at start")
-    return field.metadata["description"] + (f" [{'; '.join(extras)}]" if extras else "")
+    extras = [range_text(field), "set at start" if field.metadata["read_only"] else ""]
+    extra = "; ".join(filter(None, extras))
+    return field.metadata["text"] + (f" [{extra}]" if extra else "")

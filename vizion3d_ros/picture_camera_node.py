@@ -17,19 +17,19 @@ from std_msgs.msg import Header
 
 from vizion3d.camera import PinholeCamera
 from vizion3d.images import load_rgb
+from vizion3d.option_records import Options, option
 from vizion3d_ros import conversions, parameters
-from vizion3d_ros.parameters import parameter
 from vizion3d_ros.program import run
 
 
 @dataclass(frozen=True)
-class PictureSettings:
+class PictureSettings(Options):
     """Parameters of picture_camera_node."""
 
-    image: str = parameter("", "path of the picture")
-    rate: float = parameter(1.0, "pictures a second", limits=(0.01, 1000.0))
-    field_of_view_factor: float = parameter(0.85, "focal length as a part of the width", limits=(0.05, 20.0))
-    frame_id: str = parameter("camera_optical", "frame of the camera")
+    image: str = option("", "path of the picture")
+    rate: float = option(1.0, "pictures a second", limits=(0.01, 1000.0))
+    field_of_view_factor: float = option(0.85, "focal length as a part of the width", limits=(0.05, 20.0))
+    frame_id: str = option("camera_optical", "frame of the camera")
 
 
 class PictureCameraNode(Node):

@@ -19,7 +19,6 @@ from stereo_msgs.msg import DisparityImage
 
 from vizion3d.camera import StereoRig
 from vizion3d.errors import WeightsError
-from vizion3d.options import ValidityLimits
 from vizion3d.stereo import StereoDepthEstimator
 from vizion3d.stereo.rectification import RectificationReport, vertical_offset
 from vizion3d_ros import conversions
@@ -51,7 +50,7 @@ class StereoDepthNode(DepthNode[StereoSettings]):
         super().__init__("stereo_depth_node", StereoSettings, INPUTS, OUTPUTS)
         settings = self.settings
         try:
-            self._estimator = StereoDepthEstimator(settings.model, settings.device, precision=settings.precision)
+            self._estimator = StereoDepthEstimator.open(settings.model, settings)
         except WeightsError as error:
             raise WeightsError(f"{error}\n  or do without:      model:=sgbm needs no weights") from None
         self._rows = RectificationReport(matches=0)
@@ -85,18 +84,17 @@ class StereoDepthNode(DepthNode[StereoSettings]):
                 image_size=(left.shape[1], left.shape[0]),
             )
         with self.statistics.stage("estimate"):
-            prediction = self._estimator.estimate(left, right, rig)
+            prediction = self._estimator.estimate(left, right, rig, **settings.matching())
         header = self.output_header(left_image.header)
         with self.statistics.stage("publish"), torch.inference_mode():
-            limits = ValidityLimits(settings.z_far, settings.conf_threshold, settings.occ_threshold)
-            valid = prediction.valid(limits)
-            depth_m = prediction.masked_depth(limits)
+            valid = prediction.valid(settings)
+            depth_m = prediction.masked_depth(settings)
             self.publish("depth/image_rect", lambda: conversions.depth_image(depth_m, settings.depth_encoding, header))
             self.publish("depth/camera_info", lambda: conversions.camera_info(rig.left, header))
             self.publish("disparity", lambda: conversions.disparity_image(prediction, valid, header))
             self.publish(
                 "points2",
-                lambda: self.cloud_message(prediction.points(limits, edge_filter=settings.cloud_edge_filter), left, header),
+                lambda: self.cloud_message(prediction.points(settings, edge_filter=settings.cloud_edge_filter), left, header),
             )
             if (confidence := prediction.confidence) is not None:
                 self.publish("confidence", lambda: conversions.map_image(confidence, header))

@@ -21,24 +21,24 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from vizion3d.camera import PinholeCamera, StereoRig
+from vizion3d.option_records import Options, option
 from vizion3d.synthetic import StereoFrame, default_scene, render_stereo
 from vizion3d_ros import conversions, parameters
-from vizion3d_ros.parameters import parameter
 from vizion3d_ros.program import run
 
 _LOOP_FRAMES = 20  # each is drawn once, then repeated, so that the camera leaves the processor to others
 
 
 @dataclass(frozen=True)
-class CameraSettings:
+class CameraSettings(Options):
     """Parameters of synthetic_camera_node."""
 
-    width: int = parameter(640, "image width", limits=(32, 8192))
-    height: int = parameter(480, "image height", limits=(32, 8192))
-    focal_length: float = parameter(525.0, "focal length, pixels", limits=(1.0, 100000.0))
-    baseline: float = parameter(0.12, "distance of the cameras, metres", limits=(0.001, 100.0))
-    rate: float = parameter(10.0, "pairs a second", limits=(0.1, 1000.0))
-    frame_id: str = parameter("stereo_left_optical", "frame of both cameras")
+    width: int = option(640, "image width", limits=(32, 8192))
+    height: int = option(480, "image height", limits=(32, 8192))
+    focal_length: float = option(525.0, "focal length, pixels", limits=(1.0, 100000.0))
+    baseline: float = option(0.12, "distance of the cameras, metres", limits=(0.001, 100.0))
+    rate: float = option(10.0, "pairs a second", limits=(0.1, 1000.0))
+    frame_id: str = option("stereo_left_optical", "frame of both cameras")
 
 
 class SyntheticCameraNode(Node):

@@ -30,12 +30,12 @@ from stereo_msgs.msg import DisparityImage
 
 import vizion3d
 from vizion3d.evaluate import Errors
+from vizion3d.option_records import Options, option
 from vizion3d.pointcloud import PointCloud
 from vizion3d.visualize import colorize_depth, colorize_disparity, render_cloud, side_by_side
 from vizion3d_ros import conversions, parameters
 from vizion3d_ros.conversions import stamp_ns
 from vizion3d_ros.inputs import REPORT_PERIOD_S, SyncedInputs
-from vizion3d_ros.parameters import parameter
 from vizion3d_ros.program import run
 
 # kind of node: (image, outputs: depth, cloud, and what the depth was made from)
@@ -49,14 +49,14 @@ _QUEUE_SIZE = 30
 
 
 @dataclass(frozen=True)
-class ViewerSettings:
+class ViewerSettings(Options):
     """Parameters of depth_viewer_node."""
 
-    kind: str = parameter("stereo", "which node to watch", choices=("stereo", "mono"))
-    frames: int = parameter(30, "frames to watch before stopping", limits=(1, 1000000))
-    timeout: float = parameter(60.0, "seconds without a frame after which to give up", limits=(1.0, 100000.0))
-    truth: bool = parameter(True, "compare with truth/depth and truth/visible")
-    out: str = parameter("demo_out", "folder for the pictures, the cloud and the report")
+    kind: str = option("stereo", "which node to watch", choices=("stereo", "mono"))
+    frames: int = option(30, "frames to watch before stopping", limits=(1, 1000000))
+    timeout: float = option(60.0, "seconds without a frame after which to give up", limits=(1.0, 100000.0))
+    truth: bool = option(True, "compare with truth/depth and truth/visible")
+    out: str = option("demo_out", "folder for the pictures, the cloud and the report")
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def test_a_pair_becomes_depth_disparity_and_cloud(folder, small, capsys, calibra
     out = folder / "new" / "folder"
     files = [str(folder / name) for name in ("left.png", "right.png")]
     calib = [str(folder / name) for name in calibration]
-    assert main(["stereo", *files, "--calib", *calib, "--out", str(out)]) == 0
+    assert main(["stereo", *files, "--calib", *calib, "--out", str(out), "--no-cloud-edge-filter"]) == 0
 
     assert {path.name for path in out.iterdir()} == {"left_depth.png", "left_disparity.png", "left_cloud.ply"}
     depth_m = read_depth_m(out / "left_depth.png")
@@ -117,7 +117,7 @@ def test_z_far_ends_the_depth(folder):
     assert main(["stereo", *arguments, "--out", str(folder), "--z-far", "3.5"]) == 0
     depth_m = read_depth_m(folder / "left_depth.png")
     assert 3.3 < np.nanmax(depth_m) <= 3.5
-    assert vertex_count(folder / "left_cloud.ply") == np.isfinite(depth_m).sum()
+    assert 0.8 < vertex_count(folder / "left_cloud.ply") / np.isfinite(depth_m).sum() < 1  # without flying pixels
 
 
 def test_a_pair_without_depth_is_told_so(folder, capsys):
@@ -147,7 +147,7 @@ def test_real_pair(data, tmp_path):
     scores = evaluate_depth(depth_m, np.where(truth_px > 0, 1500 * 0.08 / (truth_px + 52), np.nan)).all
     assert scores.median_rel < 0.005
     assert scores.off_5_percent < 0.1
-    assert vertex_count(tmp_path / "im2_cloud.ply") == measured.sum()
+    assert 0.95 < vertex_count(tmp_path / "im2_cloud.ply") / measured.sum() < 1  # without flying pixels
     assert (tmp_path / "im2_disparity.png").stat().st_size > 0
 
 
@@ -173,11 +173,16 @@ def test_real_pair(data, tmp_path):
         (
             "left.png",
             "right.png",
-            ["--calib", "calib.txt", "--scale", "0"],
-            "scale_factor is 0.0; it must be a positive",
+            ["--calib", "calib.txt", "--scale", "-1"],
+            "scale_factor is -1.0; it must be from 0 to 8",
         ),
         ("left.png", "right.png", ["--calib", "calib.txt", "--scale", "0.01"], "too small|smaller than|needs at least"),
-        ("left.png", "right.png", ["--calib", "calib.txt", "--z-far", "-1"], "z_far is -1.0; it must be from 0.001 to 1e"),
+        (
+            "left.png",
+            "right.png",
+            ["--calib", "calib.txt", "--z-far", "-1"],
+            "z_far is -1.0; it must be from 0.001 to 100000 metres",
+        ),
         ("left.png", "right.png", ["--calib", "calib.txt", "--z-far", "nan"], "z_far is nan"),
         ("left.png", "right.png", ["--calib", "calib.txt", "--out", "notes.txt"], "notes.txt"),
     ],

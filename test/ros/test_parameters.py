@@ -9,21 +9,30 @@ import pytest
 import yaml
 
 from vizion3d.errors import InputError
+from vizion3d.option_records import walk
 from vizion3d_ros.parameters import to_yaml, updated
-from vizion3d_ros.settings import YAML_FILES
+from vizion3d_ros.settings import YAML_FILES, StereoSettings
+
+
+def flat(values: dict, prefix: str = "") -> dict:
+    """Nested values by dotted names, lists as tuples."""
+    result = {}
+    for name, value in values.items():
+        result |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in result.items()}
 
 
 @pytest.mark.parametrize("settings_type", YAML_FILES.values())
 def test_yaml_reads_back_as_the_defaults_with_their_types(settings_type):
-    values = yaml.safe_load(to_yaml(settings_type))["/**"]["ros__parameters"]
-    defaults = dataclasses.asdict(settings_type())
+    values = flat(yaml.safe_load(to_yaml(settings_type))["/**"]["ros__parameters"])
+    defaults = flat(dataclasses.asdict(settings_type()))
     assert values == defaults
     assert {name: type(value) for name, value in values.items()} == {n: type(v) for n, v in defaults.items()}
 
 
 @pytest.mark.parametrize("settings_type", YAML_FILES.values())
 def test_every_parameter_is_described_and_its_default_is_legal(settings_type):
-    assert all(field.metadata["description"] for field in dataclasses.fields(settings_type))
+    assert all(field.metadata["text"] for _, field in walk(settings_type))
     assert updated(settings_type(), {}) == settings_type()
 
 
@@ -35,3 +44,12 @@ def test_changes_are_checked(settings_type):
         updated(settings, {"queue_size": 0})
     with pytest.raises(InputError, match=r'parameter depth_encoding is "x"; it must be one of: 32FC1, 16UC1'):
         updated(settings, {"depth_encoding": "x"})
+
+
+def test_options_in_groups_have_dotted_names():
+    settings = updated(StereoSettings(), {"sgbm.max_disparity": 64, "s2m2.max_size": [640, 480]})
+    assert (settings.sgbm.max_disparity, settings.s2m2.max_size) == (64, (640, 480))
+    with pytest.raises(InputError, match=r"parameter sgbm\.max_disparity is -1; it must be from 0 to 4096 pixels"):
+        updated(settings, {"sgbm.max_disparity": -1})
+    with pytest.raises(InputError, match=r"parameter s2m2\.max_size is \[640\]; it must be 2 numbers"):
+        updated(settings, {"s2m2.max_size": [640]})

@@ -281,7 +281,8 @@ def test_services_answer_while_a_frame_is_in_work(ros):
         answers += 1
         ros.spin_for(0.02)
     assert answers >= 3, "a frame in work kept the services from answering"
-    assert future.result().descriptors[0].description.startswith("depth from which on pixels are invalid, metres")
+    text = "depth from which on pixels are invalid [0.001 to 100000 metres]"
+    assert future.result().descriptors[0].description.startswith(text)
 
 
 def test_parameters_change_at_run_time_and_refusals_have_reasons(stream):

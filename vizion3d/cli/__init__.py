@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command `vizion3d`. One module a subcommand; each imports what is heavy only when it runs."""
+"""The command `vizion3d`. One module a subcommand; each imports what is heavy only when it runs.
+
+Subcommands of other packages, such as those that need ROS, are found through the entry-point group ``vizion3d.commands``.
+"""
 
 from __future__ import annotations
 
 import argparse
 import logging
 import sys
+from importlib.metadata import entry_points
 
 import vizion3d
 from vizion3d.cli import doctor, eval, mono, stereo, weights
@@ -22,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="vizion3d", description="Camera images to depth, disparity and point clouds.")
     parser.add_argument("--version", action="version", version=f"vizion3d {vizion3d.__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (mono, stereo, eval, weights, doctor):
+    for module in (mono, stereo, eval, weights, doctor, *(entry.load() for entry in entry_points(group="vizion3d.commands"))):
         module.add_parser(subparsers)
     options = parser.parse_args(arguments)
     wait_passively()

@@ -9,6 +9,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vizion3d.cli.flags import add_option_flags, read_options
+from vizion3d.options import RobotMonoOptions
+from vizion3d.runtime.threads import set_threads
+
 if TYPE_CHECKING:
     from vizion3d.camera import Calibration
     from vizion3d.lifting import MonoDepthEstimator
@@ -18,35 +22,32 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the subcommand."""
     parser = subparsers.add_parser("mono", help="depth of single pictures", description=__doc__)
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="pictures")
-    parser.add_argument(
-        "--model", default="depth-anything-v2-small", help="registry name, path or address of weights (default: %(default)s)"
-    )
-    parser.add_argument("--max-depth", type=float, metavar="M", help="range of metric weights that are not in the registry")
+    add_option_flags(parser, RobotMonoOptions)
     parser.add_argument("--calib", metavar="YAML", help="camera_calibration file; without it the field of view is guessed")
-    parser.add_argument("--device", default="auto", help="auto, cpu, mps, cuda or cuda:N (default: %(default)s)")
-    parser.add_argument("--input-size", type=int, default=518, help="shorter side in the network (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=Path("."), help="folder for the results (default: this one)")
     parser.set_defaults(run=run)
 
 
-def run(options: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Estimate each picture and write its files; 1 if one of several pictures failed."""
     from vizion3d.calibration_files import load_camera_yaml
     from vizion3d.errors import Vizion3dError
     from vizion3d.lifting import MonoDepthEstimator
 
-    calibration = load_camera_yaml(options.calib) if options.calib else None
-    estimator = MonoDepthEstimator(options.model, options.device, max_depth_m=options.max_depth, input_size=options.input_size)
+    options = read_options(arguments, RobotMonoOptions)
+    set_threads(options.threads)
+    calibration = load_camera_yaml(arguments.calib) if arguments.calib else None
+    estimator = MonoDepthEstimator.open(options.model, options, max_depth_m=options.max_depth or None)
     print(estimator.describe())
-    options.out.mkdir(parents=True, exist_ok=True)
+    arguments.out.mkdir(parents=True, exist_ok=True)
     failed = 0
     stems: set[str] = set()
-    for number, image in enumerate(options.images, 1):
-        show_progress(number - 1, len(options.images))
+    for number, image in enumerate(arguments.images, 1):
+        show_progress(number - 1, len(arguments.images))
         try:
-            line = _estimate_one(image, estimator, calibration, options.out / _unused_stem(image, stems))
+            line = _estimate_one(image, estimator, calibration, arguments.out / _unused_stem(image, stems))
         except Vizion3dError as error:
-            if len(options.images) == 1:
+            if len(arguments.images) == 1:
                 raise
             failed += 1
             line = f"{image}: skipped: {error}"

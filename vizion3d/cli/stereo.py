@@ -10,24 +10,22 @@ import argparse
 import time
 from pathlib import Path
 
+from vizion3d.cli.flags import add_option_flags, read_options
 from vizion3d.cli.pair import add_pair_arguments
+from vizion3d.options import RobotStereoOptions
+from vizion3d.runtime.threads import set_threads
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser("stereo", help="depth of a rectified stereo pair", description=__doc__)
     add_pair_arguments(parser, calib_required=False)
-    parser.add_argument(
-        "--model", default="sgbm", help="sgbm, or S2M2 weights: s2m2-s to s2m2-xl, a path or an address (default: %(default)s)"
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu, mps, cuda or cuda:N (default: %(default)s)")
-    parser.add_argument("--z-far", type=float, default=50.0, help="farthest depth in metres (default: %(default)s)")
-    parser.add_argument("--scale", type=float, help="size to match at, as a part of the image size (default: automatic)")
+    add_option_flags(parser, RobotStereoOptions)
     parser.add_argument("--out", type=Path, default=Path("."), help="folder for the results (default: this one)")
     parser.set_defaults(run=run)
 
 
-def run(options: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Match the pair, write the files, print range and timing."""
     import numpy as np
 
@@ -35,37 +33,37 @@ def run(options: argparse.Namespace) -> int:
     from vizion3d.camera import StereoRig
     from vizion3d.cli.files import write_depth_png, write_pfm, write_rgb_png
     from vizion3d.images import load_rgb
-    from vizion3d.options import ValidityLimits
     from vizion3d.stereo import StereoDepthEstimator
     from vizion3d.visualize import colorize_disparity
 
-    left, right = load_rgb(options.left, "LEFT"), load_rgb(options.right, "RIGHT")
+    options = read_options(arguments, RobotStereoOptions)
+    set_threads(options.threads)
+    left, right = load_rgb(arguments.left, "LEFT"), load_rgb(arguments.right, "RIGHT")
     size = left.shape[1], left.shape[0]
-    rig = load_stereo_rig(options.calib, image_size=size) if options.calib else StereoRig.uncalibrated(*size)
-    estimator = StereoDepthEstimator(options.model, options.device)
-    limits = ValidityLimits(z_far=options.z_far)
+    rig = load_stereo_rig(arguments.calib, image_size=size) if arguments.calib else StereoRig.uncalibrated(*size)
+    estimator = StereoDepthEstimator.open(options.model, options)
     start = time.perf_counter()
-    prediction = estimator.estimate(left, right, rig, scale_factor=options.scale)
-    valid = prediction.valid(limits).cpu().numpy()
+    prediction = estimator.estimate(left, right, rig, **options.matching())
+    depth_m = prediction.masked_depth(options).cpu().numpy()
     seconds = time.perf_counter() - start
 
-    depth_m = np.where(valid, prediction.depth_m.cpu().numpy(), np.nan)
+    valid = np.isfinite(depth_m)
     disparity_px = np.where(valid, prediction.disparity_px.cpu().numpy(), np.nan)
-    options.out.mkdir(parents=True, exist_ok=True)
-    stem = Path(options.left).stem
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    stem = Path(arguments.left).stem
     depth_path, disparity_path, cloud_path = (
-        options.out / f"{stem}_{name}" for name in ("depth.png", "disparity.png", "cloud.ply")
+        arguments.out / f"{stem}_{name}" for name in ("depth.png", "disparity.png", "cloud.ply")
     )
     write_rgb_png(disparity_path, colorize_disparity(disparity_px))
-    print(f"{left.shape[1]}x{left.shape[0]} pixels, {options.model} on {estimator.matcher.device}: {1e3 * seconds:.0f} ms")
-    if not options.calib:
+    print(f"{left.shape[1]}x{left.shape[0]} pixels, {estimator.describe()}: {1e3 * seconds:.0f} ms")
+    if not arguments.calib:
         pfm_path = disparity_path.with_suffix(".pfm")
         write_pfm(pfm_path, disparity_px)
         print(f"disparity on {valid.mean():.1%} of the pixels; depth and a point cloud need a calibration: give --calib")
         print(f"{disparity_path}  coloured\n{pfm_path}  pixels, NaN = no disparity")
         return 0
     write_depth_png(depth_path, depth_m)
-    prediction.point_cloud(left, limits).write_ply(cloud_path)
+    prediction.point_cloud(left, options, edge_filter=options.cloud_edge_filter).write_ply(cloud_path)
     if valid.any():
         near, middle, far = np.nanpercentile(depth_m, (0, 50, 100))
         print(f"depth {near:.3f} to {far:.3f} m, median {middle:.3f} m, on {valid.mean():.1%} of the pixels")
