@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages <-> arrays and cameras. The last file that sees a message type."""
+"""Messages <-> arrays and cameras."""
 
 from __future__ import annotations
 
@@ -220,16 +220,26 @@ def disparity_image(prediction: StereoPrediction, valid: torch.Tensor, header: H
     return message
 
 
-def point_cloud(points_opengl: torch.Tensor, rgb: torch.Tensor, header: Header, *, organized: bool = True) -> PointCloud2:
+def output_header(image: Header, frame_id: str) -> Header:
+    """The header of all outputs: stamp and frame of the image, unless another frame is asked for."""
+    return Header(stamp=image.stamp, frame_id=frame_id or image.frame_id)
+
+
+def point_cloud(
+    points_opengl: torch.Tensor, rgb: np.ndarray, header: Header, *, organized: bool = True, decimation: int = 1
+) -> PointCloud2:
     """PointCloud2 in the optical frame with fields x y z rgb.
 
     Args:
         points_opengl: (H, W, 3) float32 in OpenGL camera space, NaN where there is no point.
-        rgb: (H, W, 3) uint8 on the same device.
-        header: of the image that the cloud belongs to.
+        rgb: (H, W, 3) uint8.
+        header: of the outputs.
         organized: keep rows and columns, with NaN for missing points; else one row of the valid points only.
+        decimation: keep every n-th row and column.
     """
-    red, green, blue = rgb.to(torch.int32).unbind(-1)
+    points_opengl = points_opengl[::decimation, ::decimation]
+    colors = torch.from_numpy(rgb[::decimation, ::decimation].copy()).to(points_opengl.device)
+    red, green, blue = colors.to(torch.int32).unbind(-1)
     packed = red << 16 | green << 8 | blue
     xyz = flip_optical_opengl(points_opengl).contiguous().view(torch.int32)
     cloud = torch.cat((xyz, packed[..., None]), dim=-1)

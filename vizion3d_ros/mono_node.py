@@ -10,92 +10,67 @@ if __name__ == "__main__":  # before the slow imports, for Ctrl-C to be quiet du
 
 from typing import Any
 
-import numpy as np
-import torch
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
-
-from vizion3d import geometry
-from vizion3d.camera import Calibration
 from vizion3d.lifting import MonoDepthEstimator
-from vizion3d.rays import pixel_rays
-from vizion3d_ros import conversions
+from vizion3d_ros import mono_frames
 from vizion3d_ros.node import DepthNode
 from vizion3d_ros.program import run
 from vizion3d_ros.settings import MonoSettings
-
-INPUTS = {"image_raw": Image, "camera_info": CameraInfo}
-OUTPUTS = {
-    "depth/image_raw": Image,
-    "depth/camera_info": CameraInfo,
-    "inverse_depth": Image,
-    "points2": PointCloud2,
-}
+from vizion3d_ros.worker import Worker
 
 
-class MonoDepthNode(DepthNode[MonoSettings]):
-    """Depth from one camera. Topics are in `INPUTS` and `OUTPUTS`, parameters in `MonoSettings`.
+class MonoDepthNode(DepthNode[MonoSettings, MonoDepthEstimator]):
+    """Depth from one camera. Topics are in `mono_frames`, parameters in `MonoSettings`.
 
     Without CameraInfo, depth and inverse depth are published and the point cloud waits.
+    For the arguments see `DepthNode`.
     """
 
-    def __init__(self) -> None:
-        super().__init__("mono_depth_node", MonoSettings, INPUTS, OUTPUTS, first_input_alone=True)
-        settings = self.settings
-        self._estimator = MonoDepthEstimator.open(settings.model, settings, max_depth_m=settings.max_depth or None)
-        self._rays_of: tuple[Any, ...] = ()
-        self._rays = torch.empty(0)
-        if not self._estimator.is_metric:
+    def __init__(
+        self,
+        name: str = "mono_depth_node",
+        *,
+        estimator: MonoDepthEstimator | None = None,
+        worker: Worker | None = None,
+        **node_arguments: Any,
+    ) -> None:
+        super().__init__(
+            name,
+            MonoSettings,
+            mono_frames.INPUTS,
+            estimator=estimator,
+            worker=worker,
+            first_input_alone=True,
+            **node_arguments,
+        )
+        if not self.estimator.is_metric:
             self.get_logger().warning(
                 "depth is RELATIVE: the order of distances is right, their scale and shape are not, although the messages have "
                 "metres as their unit. For metres choose metric weights (vizion3d weights list)"
             )
-        self._estimator.warm_up()
-        self.start()
 
-    def describe(self) -> str:
-        """See `DepthNode.describe`."""
-        return self._estimator.describe()
+    def open_estimator(self) -> MonoDepthEstimator:
+        """See `DepthNode.open_estimator`."""
+        settings = self.settings
+        return MonoDepthEstimator.open(settings.model, settings, max_depth_m=settings.max_depth or None)
 
-    def release(self) -> None:
-        """See `DepthNode.release`."""
-        vars(self).pop("_estimator", None)  # not there if it could not be loaded
-        if torch.cuda.is_initialized():
-            torch.cuda.empty_cache()
+    def topics(self) -> dict[str, type]:
+        """See `DepthNode.topics`."""
+        return mono_frames.OUTPUTS
 
-    def process(self, frame: tuple[Any, ...]) -> None:
+    def process(self, messages: tuple[Any, ...]) -> None:
         """See `DepthNode.process`."""
-        image, info = frame
-        with self.statistics.stage("decode"):
-            rgb = conversions.rgb_from_image(image)
-        with self.statistics.stage("estimate"):
-            prediction = self._estimator.estimate(rgb)
-        size = (image.width, image.height)
-        header = self.output_header(image.header)
-        encoding = self.settings.depth_encoding
-        with self.statistics.stage("publish"), torch.inference_mode():
-            self.publish("depth/image_raw", lambda: conversions.depth_image(prediction.depth_m, encoding, header))
-            self.publish("inverse_depth", lambda: conversions.map_image(prediction.inverse_depth, header))
-            if info is None:
-                self.warn(
-                    "no camera_info",
-                    f"no CameraInfo with the stamp of the image on {self.resolve_topic_name('camera_info')}: depth goes on, "
-                    "points2 and depth/camera_info wait for it",
-                )
-                return
-            self.publish("depth/camera_info", lambda: conversions.camera_info_of_image(info, size, header))
-            if self.listened("points2"):
-                points = self._points(prediction.depth_m, conversions.calibration_from_camera_info(info), size)
-                self.publish("points2", lambda: self.cloud_message(points, rgb, header))
-
-    def _points(self, depth_m: torch.Tensor, calibration: Calibration, size: tuple[int, int]) -> torch.Tensor:
-        """(H, W, 3) in OpenGL camera space, along the rays of the camera, which are kept until it changes."""
-        rectified = self.settings.rectified  # once, since it may change meanwhile
-        key = (calibration, size, rectified)
-        if key != self._rays_of:
-            rays = pixel_rays(calibration, size, rectified=rectified)
-            self._rays = torch.from_numpy(rays.astype(np.float32)).to(depth_m.device)
-            self._rays_of = key
-        return geometry.points_along(self._rays, depth_m)
+        settings = self.settings
+        with self.diagnostics.stage("decode"):
+            view = mono_frames.decode(messages)
+        with self.diagnostics.stage("estimate"):
+            prediction = self.estimator.estimate(view.rgb, view.camera(settings))
+        self.publish(mono_frames.outputs(prediction, view, settings))
+        if view.info is None:
+            self.warn(
+                "no camera_info",
+                f"no CameraInfo with the stamp of the image on {self.resolve_topic_name('camera_info')}: depth goes on, "
+                "points2 and depth/camera_info wait for it",
+            )
 
 
 def main(args: list[str] | None = None) -> int:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What all depth nodes share: parameters, lazy inputs and outputs, worker, diagnostics, shutdown.
 
-A node names its inputs and outputs and says how one set of messages becomes outputs. Everything here runs on the
-executor's thread, except `process` and what it calls, which runs on the worker's.
+A node names its inputs and outputs and says how one set of messages becomes outputs. Callbacks run on the executor's thread;
+`process` and what it calls, `_on_error` too, run on the worker's. What both write is in `diagnostics`; `settings` is a frozen
+record that the executor replaces and `process` reads once a frame.
 """
 
 from __future__ import annotations
@@ -11,10 +12,8 @@ import logging
 import re
 import time
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
-import numpy as np
-import rclpy
 import torch
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import SetParametersResult
@@ -23,17 +22,15 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import PointCloud2
-from std_msgs.msg import Header
 
 from vizion3d.errors import InputError, Vizion3dError
 from vizion3d.runtime.threads import set_threads
 from vizion3d_ros import fast_dds, parameters
-from vizion3d_ros.conversions import point_cloud, stamp_ns
+from vizion3d_ros.conversions import stamp_ns
+from vizion3d_ros.diagnostics import FrameDiagnostics
 from vizion3d_ros.inputs import REPORT_PERIOD_S, WAIT_FOR_PARTNERS_S, SyncedInputs
 from vizion3d_ros.logs import RosLogHandler
 from vizion3d_ros.settings import CommonSettings
-from vizion3d_ros.statistics import FrameStatistics
 from vizion3d_ros.worker import Worker
 
 try:
@@ -44,21 +41,40 @@ except ImportError:  # Humble
 _HAS_MATCHED_EVENTS = hasattr(PublisherEventCallbacks(), "matched")
 _POLL_PERIOD_S = 0.25
 _DIAGNOSTICS_PERIOD_S = 1.0
-_REPEAT_WARNING_S = 10.0
 _STOP_TIMEOUT_S = 0.4
 
+
+class Estimator(Protocol):
+    """What a node needs of its estimator besides estimating."""
+
+    def describe(self) -> str:
+        """Model and device, for logs and diagnostics."""
+        ...
+
+    def warm_up(self) -> None:
+        """Do what is done only once before the first frame comes."""
+        ...
+
+
 S = TypeVar("S", bound=CommonSettings)
+E = TypeVar("E", bound=Estimator)
 
 
-class DepthNode(Node, Generic[S]):
+class DepthNode(Node, Generic[S, E]):
     """Base of the depth nodes.
 
     Args:
         name: node name.
-        settings_type: frozen dataclass of parameters (`vizion3d_ros.parameters`) with the fields of `CommonSettings`.
+        settings_type: record of parameters (`vizion3d_ros.parameters`) with the fields of `CommonSettings`.
         inputs: topic -> message type with a header; one message of each, matched by stamp, makes a frame.
-        outputs: topic -> message type.
+        estimator: a loaded one, which nodes may share; the parameters about model and device are passed over then. None
+            opens the one that the parameters describe.
+        worker: whose thread works on the frames, which nodes may share; None starts one.
         first_input_alone: the first input is worth processing without the others; they are None then.
+        node_arguments: further ones of rclpy's `Node`, such as namespace, context, parameter_overrides.
+
+    Raises:
+        Vizion3dError: a parameter is not legal, or the model cannot be loaded.
     """
 
     def __init__(
@@ -66,28 +82,42 @@ class DepthNode(Node, Generic[S]):
         name: str,
         settings_type: type[S],
         inputs: dict[str, type],
-        outputs: dict[str, type],
         *,
+        estimator: E | None = None,
+        worker: Worker | None = None,
         first_input_alone: bool = False,
+        **node_arguments: Any,
     ) -> None:
-        super().__init__(name)
-        logging.getLogger("vizion3d").addHandler(RosLogHandler(self.get_logger()))
-        self.settings: S = parameters.declare(self, settings_type)
-        set_threads(self.settings.threads)
-        self.statistics = FrameStatistics()
-        self._last_warned: dict[str, float] = {}
-        self._failed_frames = 0
-        self._current_error = ""
+        super().__init__(name, **node_arguments)
+        self.diagnostics = FrameDiagnostics()
+        self._core_log = RosLogHandler(self.get_logger())
+        self._own_worker = Worker() if worker is None else None
+        self._slot = (worker or self._own_worker).open_slot(self._process, self._on_error)  # type: ignore[union-attr]
+        self._outputs: dict[str, Any] = {}
         self._advised: set[str] = set()
-        self._worker = Worker(self._process, self._on_error)
         self._inputs = SyncedInputs(self, inputs, self._on_frame, self.warn, first_alone=first_input_alone)
-        self._configure_inputs()
-        self._outputs = {topic: self._create_output(topic, kind) for topic, kind in outputs.items()}
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
-        self.add_on_set_parameters_callback(self._on_parameters)
+        try:
+            with self._core_log.speaking():
+                self.settings: S = parameters.declare(self, settings_type)
+                set_threads(self.settings.threads)
+                self.estimator: E = self._open_and_warm_up() if estimator is None else estimator
+                self.settings_changed()
+            self._start()
+        except BaseException:
+            self.destroy_node()
+            raise
 
-    def start(self) -> None:
-        """Begin to listen. To be called when everything that `process` needs is ready."""
+    def _open_and_warm_up(self) -> E:
+        estimator = self.open_estimator()
+        estimator.warm_up()
+        return estimator
+
+    def _start(self) -> None:
+        """Advertise and begin to listen."""
+        self._configure_inputs()
+        self._outputs |= {topic: self._create_output(topic, kind) for topic, kind in self.topics().items()}
+        self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
+        self.add_on_set_parameters_callback(self._on_parameters)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # a simulated clock may stand still or jump back
         self.create_timer(REPORT_PERIOD_S, self._inputs.report, clock=steady)
         self.create_timer(WAIT_FOR_PARTNERS_S, self._inputs.check_waiting, clock=steady)
@@ -98,26 +128,40 @@ class DepthNode(Node, Generic[S]):
             self.get_logger().warning(problem)
         self._update_inputs()
         topics = ", ".join(self.resolve_topic_name(topic) for topic in self._outputs)
-        self.get_logger().info(f"ready ({self.describe()}), waiting for a listener on {topics}")
+        self.get_logger().info(f"ready ({self.estimator.describe()}), waiting for a listener on {topics}")
 
     def destroy_node(self) -> None:
-        """Stop the worker, release memory and destroy the node; a frame that is still in work keeps what it needs."""
-        if self._worker.stop(_STOP_TIMEOUT_S):
-            self.release()
+        """Stop working, release memory and destroy the node; a frame that is still in work keeps what it needs."""
+        finished = self._slot.close(_STOP_TIMEOUT_S)
+        if self._own_worker is not None:
+            finished = self._own_worker.stop(_STOP_TIMEOUT_S) and finished
+        self._core_log.close()
+        if finished:
+            vars(self).pop("estimator", None)  # not there if it could not be loaded
+            if torch.cuda.is_initialized():
+                torch.cuda.empty_cache()
         super().destroy_node()
 
     # What a node defines
 
-    def describe(self) -> str:
-        """Model and device, for logs and diagnostics."""
+    def open_estimator(self) -> E:
+        """The estimator that the parameters describe."""
         raise NotImplementedError
 
-    def process(self, frame: tuple[Any, ...]) -> None:
+    def topics(self) -> dict[str, type]:
+        """The outputs that there will be: topic -> message type."""
+        raise NotImplementedError
+
+    def process(self, messages: tuple[Any, ...]) -> None:
         """Turn one message of each input into the outputs that are listened to."""
         raise NotImplementedError
 
-    def release(self) -> None:
-        """Give back the memory of the network."""
+    def settings_changed(self) -> None:
+        """Called when `settings` are new, at the start as well."""
+
+    def diagnostic_values(self) -> dict[str, Any]:
+        """More values for the diagnostics."""
+        return {}
 
     # What a node uses
 
@@ -127,12 +171,14 @@ class DepthNode(Node, Generic[S]):
             return True
         return any(self._outputs[topic].get_subscription_count() for topic in topics or self._outputs)
 
-    def publish(self, topic: str, make_message: Callable[[], Any]) -> None:
-        """Make and publish a message if somebody listens to the topic."""
-        if self.listened(topic):
-            message = make_message()
-            self._outputs[topic].publish(message)
-            self._advise_on_size(topic, message)
+    def publish(self, makers: dict[str, Callable[[], Any]]) -> None:
+        """Make and publish the messages of the topics that somebody listens to."""
+        with self.diagnostics.stage("publish"), torch.inference_mode():
+            for topic, make in makers.items():
+                if self.listened(topic):
+                    message = make()
+                    self._outputs[topic].publish(message)
+                    self._advise_on_size(topic, message)
 
     def _advise_on_size(self, topic: str, message: Any) -> None:
         """Tell, once a topic, that its messages are larger than the transport likes."""
@@ -141,27 +187,9 @@ class DepthNode(Node, Generic[S]):
             self._advised.add(topic)
             self.get_logger().warning(problem)
 
-    def output_header(self, header: Header) -> Header:
-        """The header of all outputs: stamp and frame of the image, unless the parameter frame_id is set."""
-        return Header(stamp=header.stamp, frame_id=self.settings.frame_id or header.frame_id)
-
-    def cloud_message(self, points_opengl: torch.Tensor, rgb: np.ndarray, header: Header) -> PointCloud2:
-        """The point cloud in the layout that the parameters ask for.
-
-        Args:
-            points_opengl: (H, W, 3) in OpenGL camera space, NaN where invalid.
-            rgb: (H, W, 3) uint8.
-            header: of the outputs.
-        """
-        step = self.settings.cloud_decimation
-        colors = torch.from_numpy(rgb[::step, ::step].copy()).to(points_opengl.device)
-        return point_cloud(points_opengl[::step, ::step], colors, header, organized=self.settings.cloud_organized)
-
     def warn(self, about: str, text: str) -> None:
         """Log a warning; about the same thing at most once in ten seconds."""
-        now = time.monotonic()
-        if now - self._last_warned.get(about, -_REPEAT_WARNING_S) >= _REPEAT_WARNING_S:
-            self._last_warned[about] = now
+        if self.diagnostics.may_warn(about):
             self.get_logger().warning(text)
 
     # Listeners, parameters
@@ -182,7 +210,7 @@ class DepthNode(Node, Generic[S]):
             self._inputs.subscribe()
         elif self._inputs.active and not self.listened():
             self._inputs.unsubscribe()
-            self._current_error = ""
+            self.diagnostics.forget_error()
 
     def _on_parameters(self, changes: list[Parameter]) -> SetParametersResult:
         try:
@@ -191,6 +219,7 @@ class DepthNode(Node, Generic[S]):
             return SetParametersResult(successful=False, reason=str(error))
         if settings != self.settings:
             self.settings = settings
+            self.settings_changed()
             self._configure_inputs()
             self._update_inputs()
         return SetParametersResult(successful=True)
@@ -201,27 +230,27 @@ class DepthNode(Node, Generic[S]):
 
     # Frames
 
-    def _on_frame(self, frame: tuple[Any, ...]) -> None:
-        self._worker.submit((time.monotonic(), frame))
+    def _on_frame(self, messages: tuple[Any, ...]) -> None:
+        self._slot.submit((time.monotonic(), messages))
 
     def _process(self, item: tuple[float, tuple[Any, ...]]) -> None:
-        arrived, frame = item
+        arrived, messages = item
         if not self.listened():
             return
-        self.statistics.add("wait", time.monotonic() - arrived)
-        self.process(frame)
-        self.statistics.add("arrival to publish", time.monotonic() - arrived)
-        age_ns = self.get_clock().now().nanoseconds - stamp_ns(frame[0].header.stamp)
-        self.statistics.add("stamp to publish", age_ns / 1e9)
-        self.statistics.frame_done()
-        self._current_error = ""
+        diagnostics = self.diagnostics
+        diagnostics.add("wait", time.monotonic() - arrived)
+        with self._core_log.speaking():
+            self.process(messages)
+        diagnostics.add("arrival to publish", time.monotonic() - arrived)
+        age_ns = self.get_clock().now().nanoseconds - stamp_ns(messages[0].header.stamp)
+        diagnostics.add("stamp to publish", age_ns / 1e9)
+        diagnostics.frame_done()
 
     def _on_error(self, error: Exception) -> None:
-        if not rclpy.ok():
+        if not self.context.ok():
             return  # the frame in work at shutdown cannot publish any more
-        self._failed_frames += 1
         text = str(error) if isinstance(error, Vizion3dError) else f"{type(error).__name__}: {error}"
-        self._current_error = text
+        self.diagnostics.frame_failed(text)
         # Numbers differ from frame to frame; the same mistake with other numbers is the same mistake.
         self.warn(re.sub(r"\d+", "#", text), f"frame skipped: {text}")
         if not isinstance(error, Vizion3dError):
@@ -230,36 +259,32 @@ class DepthNode(Node, Generic[S]):
     # Diagnostics
 
     def _publish_diagnostics(self) -> None:
-        status = DiagnosticStatus(name=f"{self.get_fully_qualified_name()}: depth", hardware_id=self.describe())
+        status = DiagnosticStatus(name=f"{self.get_fully_qualified_name()}: depth", hardware_id=self.estimator.describe())
         status.level, status.message = self._health()
-        pairing = self._inputs.pairing
+        diagnostics, pairing = self.diagnostics, self._inputs.pairing
         values: dict[str, Any] = {
             "state": "listened to" if self._inputs.active else "idle, no listener",
-            "rate (Hz)": f"{self.statistics.rate_hz():.2f}",
-            "frames published": self.statistics.frames,
-            "frames failed": self._failed_frames,
-            "frames replaced by a newer one": self._worker.replaced,
+            "rate (Hz)": f"{diagnostics.rate_hz():.2f}",
+            "frames published": diagnostics.frames,
+            "frames failed": diagnostics.failed,
+            "frames replaced by a newer one": self._slot.replaced,
             "stamps went back": pairing.jumps_back,
         }
         values |= {f"received {topic}": pairing.received[topic] for topic in pairing.topics}
         values |= {f"dropped {reason}": count for reason, count in pairing.dropped.items()}
-        for stage, (p50, p95) in self.statistics.percentiles_ms().items():
+        for stage, (p50, p95) in diagnostics.percentiles_ms().items():
             values[f"{stage} p50/p95 (ms)"] = f"{p50:.1f} / {p95:.1f}"
         values |= self.diagnostic_values()
         status.values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
         message = DiagnosticArray(status=[status])
         message.header.stamp = self.get_clock().now().to_msg()
-        self._diagnostics.publish(message)
-
-    def diagnostic_values(self) -> dict[str, Any]:
-        """More values for the diagnostics of a node."""
-        return {}
+        self._diagnostics_publisher.publish(message)
 
     def _health(self) -> tuple[bytes, str]:
-        if self._current_error:
-            return DiagnosticStatus.ERROR, self._current_error
+        if error := self.diagnostics.error:
+            return DiagnosticStatus.ERROR, error
         if not self._inputs.active:
             return DiagnosticStatus.OK, "idle, no listener"
-        if not self.statistics.rate_hz():
+        if not self.diagnostics.rate_hz():
             return DiagnosticStatus.WARN, "no frame in the last 5 s"
         return DiagnosticStatus.OK, "running"

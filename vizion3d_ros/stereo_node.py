@@ -13,94 +13,65 @@ import time
 from typing import Any
 
 import numpy as np
-import torch
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
-from stereo_msgs.msg import DisparityImage
 
-from vizion3d.camera import StereoRig
 from vizion3d.errors import WeightsError
 from vizion3d.stereo import StereoDepthEstimator
 from vizion3d.stereo.rectification import RectificationReport, vertical_offset
-from vizion3d_ros import conversions
+from vizion3d_ros import stereo_frames
 from vizion3d_ros.node import DepthNode
 from vizion3d_ros.program import run
 from vizion3d_ros.settings import StereoSettings
+from vizion3d_ros.worker import Worker
 
-INPUTS = {
-    "left/image_rect": Image,
-    "left/camera_info": CameraInfo,
-    "right/image_rect": Image,
-    "right/camera_info": CameraInfo,
-}
-OUTPUTS = {
-    "depth/image_rect": Image,
-    "depth/camera_info": CameraInfo,
-    "disparity": DisparityImage,
-    "points2": PointCloud2,
-    "confidence": Image,
-    "occlusion": Image,
-}
 _MAX_ROW_OFFSET_PX = 1.5
 
 
-class StereoDepthNode(DepthNode[StereoSettings]):
-    """Metric depth from two rectified cameras. Topics are in `INPUTS` and `OUTPUTS`, parameters in `StereoSettings`."""
+class StereoDepthNode(DepthNode[StereoSettings, StereoDepthEstimator]):
+    """Metric depth from two rectified cameras. Topics are in `stereo_frames`, parameters in `StereoSettings`.
 
-    def __init__(self) -> None:
-        super().__init__("stereo_depth_node", StereoSettings, INPUTS, OUTPUTS)
-        settings = self.settings
-        try:
-            self._estimator = StereoDepthEstimator.open(settings.model, settings)
-        except WeightsError as error:
-            raise WeightsError(f"{error}\n  or do without:      model:=sgbm needs no weights") from None
+    For the arguments see `DepthNode`.
+    """
+
+    def __init__(
+        self,
+        name: str = "stereo_depth_node",
+        *,
+        estimator: StereoDepthEstimator | None = None,
+        worker: Worker | None = None,
+        **node_arguments: Any,
+    ) -> None:
         self._rows = RectificationReport(matches=0)
         self._rows_checked_s = -math.inf
-        self._estimator.warm_up()
-        self.start()
+        super().__init__(name, StereoSettings, stereo_frames.INPUTS, estimator=estimator, worker=worker, **node_arguments)
 
-    def describe(self) -> str:
-        """See `DepthNode.describe`."""
-        return self._estimator.describe()
+    def open_estimator(self) -> StereoDepthEstimator:
+        """See `DepthNode.open_estimator`."""
+        try:
+            return StereoDepthEstimator.open(self.settings.model, self.settings)
+        except WeightsError as error:
+            raise WeightsError(f"{error}\n  or do without:      model:=sgbm needs no weights") from None
+
+    def topics(self) -> dict[str, type]:
+        """See `DepthNode.topics`."""
+        return stereo_frames.topics(self.estimator.matcher)
+
+    def settings_changed(self) -> None:
+        """See `DepthNode.settings_changed`."""
+        self.estimator.tell_without_effect(self.settings)
 
     def diagnostic_values(self) -> dict[str, Any]:
         """See `DepthNode.diagnostic_values`."""
         return {"vertical offset of right against left (px)": f"{self._rows.offset_px:.2f}" if self._rows.enough else "unknown"}
 
-    def release(self) -> None:
-        """See `DepthNode.release`."""
-        vars(self).pop("_estimator", None)  # not there if it could not be loaded
-        if torch.cuda.is_initialized():
-            torch.cuda.empty_cache()
-
-    def process(self, frame: tuple[Any, ...]) -> None:
+    def process(self, messages: tuple[Any, ...]) -> None:
         """See `DepthNode.process`."""
-        left_image, left_info, right_image, right_info = frame
         settings = self.settings
-        with self.statistics.stage("decode"):
-            left, right = (conversions.rgb_from_image(image) for image in (left_image, right_image))
-            rig = StereoRig.from_calibrations(
-                conversions.calibration_from_camera_info(left_info),
-                conversions.calibration_from_camera_info(right_info),
-                image_size=(left.shape[1], left.shape[0]),
-            )
-        with self.statistics.stage("estimate"):
-            prediction = self._estimator.estimate(left, right, rig, **settings.matching())
-        header = self.output_header(left_image.header)
-        with self.statistics.stage("publish"), torch.inference_mode():
-            valid = prediction.valid(settings)
-            depth_m = prediction.masked_depth(settings)
-            self.publish("depth/image_rect", lambda: conversions.depth_image(depth_m, settings.depth_encoding, header))
-            self.publish("depth/camera_info", lambda: conversions.camera_info(rig.left, header))
-            self.publish("disparity", lambda: conversions.disparity_image(prediction, valid, header))
-            self.publish(
-                "points2",
-                lambda: self.cloud_message(prediction.points(settings, edge_filter=settings.cloud_edge_filter), left, header),
-            )
-            if (confidence := prediction.confidence) is not None:
-                self.publish("confidence", lambda: conversions.map_image(confidence, header))
-            if (visibility := prediction.visibility) is not None:
-                self.publish("occlusion", lambda: conversions.map_image(visibility, header))
-        self._check_rows(left, right)
+        with self.diagnostics.stage("decode"):
+            pair = stereo_frames.decode(messages)
+        with self.diagnostics.stage("estimate"):
+            prediction = self.estimator.estimate(pair.left, pair.right, pair.rig, **settings.matching())
+        self.publish(stereo_frames.outputs(prediction, pair, settings))
+        self._check_rows(pair.left, pair.right)
 
     def _check_rows(self, left: np.ndarray, right: np.ndarray) -> None:
         """Now and then, see whether the rows are aligned; matching fails quietly where they are not."""

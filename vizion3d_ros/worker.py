@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One thread that works on one item at a time and takes the newest next. Plain Python."""
+"""One thread that works for one or several cameras, each with a slot in which the newest item waits. Plain Python."""
 
 from __future__ import annotations
 
@@ -9,49 +9,82 @@ from typing import Any
 
 
 class Worker:
-    """Runs `process` on its own thread. An item that waits is replaced by a newer one; an exception costs that item only.
+    """Works on one item at a time, of the slot that was served longest ago. An exception costs its item only."""
 
-    Args:
-        process: called with each item.
-        on_error: called with what `process` raised.
-
-    Attributes:
-        replaced: items that never ran because a newer one came.
-    """
-
-    def __init__(self, process: Callable[[Any], None], on_error: Callable[[Exception], None]) -> None:
-        self.replaced = 0
-        self._process = process
-        self._on_error = on_error
+    def __init__(self) -> None:
         self._condition = threading.Condition()
-        self._waiting: list[Any] = []  # at most one item
+        self._slots: list[Slot] = []  # the one served longest ago first
+        self._busy: Slot | None = None
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="vizion3d-worker", daemon=True)
         self._thread.start()
 
-    def submit(self, item: Any) -> None:
-        """Hand over an item; returns at once."""
+    def open_slot(self, process: Callable[[Any], None], on_error: Callable[[Exception], None]) -> Slot:
+        """A slot for one camera.
+
+        Args:
+            process: called with each item, on the worker's thread.
+            on_error: called with what `process` raised.
+        """
+        slot = Slot(self, process, on_error)
         with self._condition:
-            self.replaced += len(self._waiting)
-            self._waiting = [item]
-            self._condition.notify()
+            self._slots.append(slot)
+        return slot
 
     def stop(self, timeout_s: float) -> bool:
         """Take no more items and wait for the one in work; False if it outlasts the timeout."""
         with self._condition:
             self._stopping = True
-            self._condition.notify()
+            self._condition.notify_all()
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
         while True:
             with self._condition:
-                self._condition.wait_for(lambda: self._waiting or self._stopping)
+                self._busy = None
+                self._condition.notify_all()
+                self._condition.wait_for(lambda: self._stopping or any(slot.waiting for slot in self._slots))
                 if self._stopping:
                     return
-                item = self._waiting.pop()
+                slot = next(slot for slot in self._slots if slot.waiting)
+                item = slot.waiting.pop()
+                self._slots.remove(slot)
+                self._slots.append(slot)
+                self._busy = slot
             try:
-                self._process(item)
+                slot.process(item)
             except Exception as error:
-                self._on_error(error)
+                slot.on_error(error)
+
+
+class Slot:
+    """Where the items of one camera wait for a worker; a newer item replaces an older one.
+
+    Attributes:
+        replaced: items that were never worked on because a newer one came.
+        waiting: at most one item; the worker's, as `process` and `on_error` are.
+    """
+
+    def __init__(self, worker: Worker, process: Callable[[Any], None], on_error: Callable[[Exception], None]) -> None:
+        self.replaced = 0
+        self.waiting: list[Any] = []
+        self.process = process
+        self.on_error = on_error
+        self._worker = worker
+
+    def submit(self, item: Any) -> None:
+        """Hand over an item; returns at once."""
+        condition = self._worker._condition
+        with condition:
+            self.replaced += len(self.waiting)
+            self.waiting = [item]
+            condition.notify_all()
+
+    def close(self, timeout_s: float) -> bool:
+        """Give the slot up and wait for its item in work; False if it outlasts the timeout."""
+        worker = self._worker
+        with worker._condition:
+            self.waiting = []
+            worker._slots = [slot for slot in worker._slots if slot is not self]
+            return worker._condition.wait_for(lambda: worker._busy is not self, timeout_s)

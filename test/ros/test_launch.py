@@ -15,7 +15,7 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
-from vizion3d_ros import mono_node, stereo_node
+from vizion3d_ros import mono_frames, stereo_frames
 
 LAUNCH = Path(__file__).parents[2] / "launch"
 COMMON = {"namespace", "params_file", "use_sim_time", "log_level", "model", "device", "approximate_sync", "rviz"}
@@ -65,7 +65,7 @@ def test_arguments_and_nodes(name, own):
     assert node_of(name).node_executable == f"{name}_depth_node"
 
 
-@pytest.mark.parametrize(("name", "node"), [("stereo", stereo_node), ("mono", mono_node)])
-def test_remappings_name_inputs_of_the_node(name, node):
+@pytest.mark.parametrize(("name", "frames"), [("stereo", stereo_frames), ("mono", mono_frames)])
+def test_remappings_name_inputs_of_the_node(name, frames):
     remapped = {"".join(part.text for part in source) for source, _ in node_of(name)._Node__remappings}
-    assert remapped == set(node.INPUTS)
+    assert remapped == set(frames.INPUTS)

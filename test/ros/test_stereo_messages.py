@@ -14,7 +14,7 @@ from sensor_msgs.msg import PointField
 from vizion3d.camera import PinholeCamera, StereoRig
 from vizion3d.evaluate import Errors
 from vizion3d.synthetic import default_scene, render_stereo
-from vizion3d_ros.stereo_node import OUTPUTS
+from vizion3d_ros.stereo_frames import OUTPUTS
 
 STAMP_NS = 1_700_000_000_123_456_789
 

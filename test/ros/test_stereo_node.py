@@ -297,8 +297,13 @@ def test_parameters_change_at_run_time_and_refusals_have_reasons(stream):
     stream.send_and_wait(START_NS)
     assert np.nanmax(float_map(stream.depths[-1])) > 4
     assert set_parameter("z_far", ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=3.0)).successful
+    disparities = stream.ros.listen("disparity", DisparityImage)
+    reach = ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=48)
+    assert set_parameter("sgbm.max_disparity", reach).successful
     stream.send_and_wait(START_NS + SECOND)
     assert np.nanmax(float_map(stream.depths[-1])) < 3
+    stream.ros.wait_for(lambda: disparities, "disparity")
+    assert disparities[-1].max_disparity == 48  # of 160 columns it would be 32
 
     text = ParameterType.PARAMETER_STRING
     refused = set_parameter("depth_encoding", ParameterValue(type=text, string_value="64FC1"))
@@ -322,6 +327,11 @@ def test_sigint_ends_it_with_status_0(ros, busy):
     node.interrupt()
     assert node.wait() == 0, node.log
     assert "Traceback" not in node.log
+
+
+def test_options_of_another_model_are_told(ros):
+    node = ros.start_stereo_node(**{"s2m2.refine_iterations": 1})
+    assert node.log.count("s2m2.refine_iterations is 1 without effect: sgbm is running") == 1
 
 
 def test_wrong_parameter_at_start_ends_with_one_line(ros):

@@ -1,33 +1,50 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One thread, one slot, newest wins, a bad item costs itself only."""
+"""One thread; a slot a camera, in which the newest wins; fair between them; a bad item costs itself only."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 from vizion3d_ros.worker import Worker
 
 
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert condition()
+
+
+class Gate:
+    """Work that waits for permission."""
+
+    def __init__(self) -> None:
+        self.started, self.go_on = threading.Event(), threading.Event()
+        self.done: list[object] = []
+
+    def __call__(self, item: object) -> None:
+        self.started.set()
+        self.go_on.wait(20)
+        self.done.append(item)
+
+
+def no_error(error: Exception) -> None:
+    raise AssertionError from error
+
+
 def test_the_newest_item_waits_and_the_others_are_counted():
-    started, go_on, done = threading.Event(), threading.Event(), []
-
-    def process(item):
-        started.set()
-        go_on.wait(5)
-        done.append(item)
-
-    worker = Worker(process, on_error=lambda error: None)
-    worker.submit(0)
-    assert started.wait(5)
+    worker, work = Worker(), Gate()
+    slot = worker.open_slot(work, no_error)
+    slot.submit(0)
+    assert work.started.wait(5)
     for item in range(1, 6):
-        worker.submit(item)
-    go_on.set()
-    deadline = time.monotonic() + 5
-    while len(done) < 2 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert done == [0, 5]
-    assert worker.replaced == 4
+        slot.submit(item)
+    work.go_on.set()
+    wait_for(lambda: len(work.done) == 2)
+    assert work.done == [0, 5]
+    assert slot.replaced == 4
     assert worker.stop(timeout_s=5)
 
 
@@ -39,21 +56,58 @@ def test_an_exception_goes_to_the_handler_and_the_next_item_runs():
             raise ValueError("bad item")
         done.set()
 
-    worker = Worker(process, errors.append)
-    worker.submit(None)
-    while not errors:
-        time.sleep(0.01)
-    worker.submit(1)
+    worker = Worker()
+    slot = worker.open_slot(process, errors.append)
+    slot.submit(None)
+    wait_for(lambda: bool(errors))
+    slot.submit(1)
     assert done.wait(5)
     assert str(errors[0]) == "bad item"
     assert worker.stop(timeout_s=5)
 
 
 def test_stop_says_whether_the_item_in_work_outlasted_it():
-    started, go_on = threading.Event(), threading.Event()
-    worker = Worker(lambda item: (started.set(), go_on.wait(5)), on_error=lambda error: None)
-    worker.submit(1)
-    assert started.wait(5)
+    worker, work = Worker(), Gate()
+    worker.open_slot(work, no_error).submit(1)
+    assert work.started.wait(5)
     assert not worker.stop(timeout_s=0.05)
-    go_on.set()
+    work.go_on.set()
+    assert worker.stop(timeout_s=5)
+
+
+def test_a_fast_camera_does_not_starve_a_slow_one():
+    order: list[str] = []
+    worker, first = Worker(), Gate()
+    worker.open_slot(first, no_error).submit(0)
+    assert first.started.wait(5)
+
+    def process_fast(item: int) -> None:
+        order.append("fast")
+        if item < 5:
+            fast.submit(item + 1)  # there is always a newer one
+
+    fast = worker.open_slot(process_fast, no_error)
+    slow = worker.open_slot(lambda item: order.append("slow"), no_error)
+    fast.submit(0)
+    slow.submit(0)
+    first.go_on.set()
+    wait_for(lambda: len(order) == 7)
+    assert order.index("slow") == 1
+    assert worker.stop(timeout_s=5)
+
+
+def test_closing_a_slot_waits_for_its_own_item_only_and_drops_what_waits():
+    worker, work = Worker(), Gate()
+    busy, other = worker.open_slot(work, no_error), worker.open_slot(work, no_error)
+    busy.submit("busy")
+    assert work.started.wait(5)
+    other.submit("never")
+    assert other.close(timeout_s=0)
+    assert not busy.close(timeout_s=0.05)
+    work.go_on.set()
+    assert busy.close(timeout_s=5)
+    third = worker.open_slot(work, no_error)
+    third.submit("third")
+    wait_for(lambda: "third" in work.done)
+    assert work.done == ["busy", "third"]
     assert worker.stop(timeout_s=5)

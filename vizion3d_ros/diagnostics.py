@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rates and latencies of the last frames, for diagnostics."""
+"""What happened to the frames of a node. The one home of state that both the executor's and the worker's thread write."""
 
 from __future__ import annotations
 
@@ -11,16 +11,26 @@ from contextlib import contextmanager
 
 _WINDOW = 200
 _MAX_FINISHED = 5000  # more than a camera gives in the seconds over which the rate is taken
+_REPEAT_WARNING_S = 10.0
 
 
-class FrameStatistics:
-    """Durations by stage and the rate of finished frames, over the last 200. Thread-safe."""
+class FrameDiagnostics:
+    """Counts, durations and the current trouble; one lock guards it all.
+
+    Attributes:
+        frames: how many were finished.
+        failed: how many were not.
+        error: what is wrong with the last frame; "" if nothing is.
+    """
 
     def __init__(self) -> None:
         self.frames = 0
+        self.failed = 0
+        self.error = ""
         self._lock = threading.Lock()
         self._seconds: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_WINDOW))
         self._finished: deque[float] = deque(maxlen=_MAX_FINISHED)
+        self._last_warned_s: dict[str, float] = {}
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -35,10 +45,31 @@ class FrameStatistics:
             self._seconds[name].append(seconds)
 
     def frame_done(self) -> None:
-        """Count a finished frame."""
+        """Count a finished frame; nothing is wrong now."""
         with self._lock:
             self.frames += 1
+            self.error = ""
             self._finished.append(time.monotonic())
+
+    def frame_failed(self, error: str) -> None:
+        """Count a frame that was not finished."""
+        with self._lock:
+            self.failed += 1
+            self.error = error
+
+    def forget_error(self) -> None:
+        """Nobody waits for frames any more, so nothing is wrong."""
+        with self._lock:
+            self.error = ""
+
+    def may_warn(self, about: str) -> bool:
+        """Whether it is time to warn about something: again after ten seconds at the earliest."""
+        now = time.monotonic()
+        with self._lock:
+            due = now - self._last_warned_s.get(about, -_REPEAT_WARNING_S) >= _REPEAT_WARNING_S
+            if due:
+                self._last_warned_s[about] = now
+        return due
 
     def rate_hz(self, window_s: float = 5.0) -> float:
         """Frames a second over the last `window_s` seconds."""
@@ -47,7 +78,7 @@ class FrameStatistics:
             return sum(now - finished < window_s for finished in self._finished) / window_s
 
     def percentiles_ms(self) -> dict[str, tuple[float, float]]:
-        """(p50, p95) milliseconds by stage."""
+        """(p50, p95) milliseconds by stage, over the last 200 frames."""
         with self._lock:
             ordered = {name: sorted(values) for name, values in self._seconds.items()}
         return {name: (1e3 * v[len(v) // 2], 1e3 * v[int(0.95 * (len(v) - 1))]) for name, v in ordered.items()}

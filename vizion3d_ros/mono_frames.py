@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a mono frame is made of and what it becomes, for every door that speaks in messages. No rclpy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+
+from vizion3d.camera import Calibration, PinholeCamera
+from vizion3d.errors import CalibrationError
+from vizion3d.lifting import MonoPrediction
+from vizion3d.rays import pinhole_part, pixel_rays
+from vizion3d_ros import conversions
+from vizion3d_ros.settings import MonoFrameSettings
+
+INPUTS = {"image_raw": Image, "camera_info": CameraInfo}
+OUTPUTS = {
+    "depth/image_raw": Image,
+    "depth/camera_info": CameraInfo,
+    "inverse_depth": Image,
+    "points2": PointCloud2,
+}
+# Rays of a full HD camera are 16 MB.
+_MAX_CAMERAS = 8
+
+
+class MonoView(NamedTuple):
+    """A picture and what is known of its camera."""
+
+    rgb: np.ndarray
+    """(H, W, 3) uint8."""
+    image: Image
+    """The message it came in."""
+    info: CameraInfo | None
+    """Its partner, None if there is none."""
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        return self.rgb.shape[1], self.rgb.shape[0]
+
+    def camera(self, settings: MonoFrameSettings) -> PinholeCamera | None:
+        """The camera without its distortion, None if it is unknown or not calibrated. Depth flows without one."""
+        if self.info is None:
+            return None
+        try:
+            calibration = conversions.calibration_from_camera_info(self.info)
+            return pinhole_part(calibration, self.size_wh, rectified=settings.rectified)
+        except CalibrationError:  # told where the numbers are needed: with the point cloud, or by the network
+            return None
+
+
+def decode(messages: Sequence[Any]) -> MonoView:
+    """One message of each of `INPUTS` as a view; that of the camera may be None.
+
+    Raises:
+        InputError: the image cannot be read.
+    """
+    image, info = messages
+    return MonoView(conversions.rgb_from_image(image), image, info)
+
+
+def outputs(prediction: MonoPrediction, view: MonoView, settings: MonoFrameSettings) -> dict[str, Callable[[], Any]]:
+    """What a view becomes: a function for each topic that makes its message, to be called if somebody wants it.
+
+    Without CameraInfo there is no depth/camera_info and no points2.
+    """
+    header = conversions.output_header(view.image.header, settings.frame_id)
+    makers: dict[str, Callable[[], Any]] = {
+        "depth/image_raw": lambda: conversions.depth_image(prediction.depth_m, settings.depth_encoding, header),
+        "inverse_depth": lambda: conversions.map_image(prediction.inverse_depth, header),
+    }
+    if (info := view.info) is not None:
+        makers["depth/camera_info"] = lambda: conversions.camera_info_of_image(info, view.size_wh, header)
+        makers["points2"] = lambda: conversions.point_cloud(
+            prediction.points(
+                _rays(
+                    conversions.calibration_from_camera_info(info),
+                    view.size_wh,
+                    settings.rectified,
+                    prediction.output.device,
+                )
+            ),
+            view.rgb,
+            header,
+            organized=settings.cloud_organized,
+            decimation=settings.cloud_decimation,
+        )
+    return makers
+
+
+@lru_cache(maxsize=_MAX_CAMERAS)
+def _rays(calibration: Calibration, size_wh: tuple[int, int], rectified: bool, device: torch.device) -> torch.Tensor:
+    """(H, W, 2) float32 rays of a camera, computed once."""
+    return torch.from_numpy(pixel_rays(calibration, size_wh, rectified=rectified).astype(np.float32)).to(device)

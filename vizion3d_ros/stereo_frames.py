@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a stereo frame is made of and what it becomes, for every door that speaks in messages. No rclpy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from std_msgs.msg import Header
+from stereo_msgs.msg import DisparityImage
+
+from vizion3d.camera import StereoRig
+from vizion3d.stereo import StereoPrediction
+from vizion3d.stereo.matchers import StereoMatcher
+from vizion3d_ros import conversions
+from vizion3d_ros.settings import StereoFrameSettings
+
+INPUTS = {
+    "left/image_rect": Image,
+    "left/camera_info": CameraInfo,
+    "right/image_rect": Image,
+    "right/camera_info": CameraInfo,
+}
+OUTPUTS = {
+    "depth/image_rect": Image,
+    "depth/camera_info": CameraInfo,
+    "disparity": DisparityImage,
+    "points2": PointCloud2,
+    "confidence": Image,
+    "occlusion": Image,
+}
+
+
+class StereoPair(NamedTuple):
+    """A rectified pair."""
+
+    left: np.ndarray
+    """(H, W, 3) uint8 RGB."""
+    right: np.ndarray
+    """The same."""
+    rig: StereoRig
+    """Of these images."""
+    header: Header
+    """Of the left image."""
+
+
+def topics(matcher: StereoMatcher) -> dict[str, type]:
+    """Those of `OUTPUTS` that there will be with this matcher."""
+    missing = {"confidence": not matcher.has_confidence, "occlusion": not matcher.has_visibility}
+    return {topic: kind for topic, kind in OUTPUTS.items() if not missing.get(topic)}
+
+
+def decode(messages: Sequence[Any]) -> StereoPair:
+    """One message of each of `INPUTS` as a pair.
+
+    Raises:
+        InputError: an image cannot be read.
+        CalibrationError: the two CameraInfo describe no rig.
+    """
+    left_image, left_info, right_image, right_info = messages
+    left, right = (conversions.rgb_from_image(image) for image in (left_image, right_image))
+    rig = StereoRig.from_calibrations(
+        conversions.calibration_from_camera_info(left_info),
+        conversions.calibration_from_camera_info(right_info),
+        image_size=(left.shape[1], left.shape[0]),
+    )
+    return StereoPair(left, right, rig, left_image.header)
+
+
+def outputs(prediction: StereoPrediction, pair: StereoPair, settings: StereoFrameSettings) -> dict[str, Callable[[], Any]]:
+    """What a pair becomes: a function for each topic that makes its message, to be called if somebody wants it."""
+    header = conversions.output_header(pair.header, settings.frame_id)
+    makers: dict[str, Callable[[], Any]] = {
+        "depth/image_rect": lambda: conversions.depth_image(prediction.masked_depth(settings), settings.depth_encoding, header),
+        "depth/camera_info": lambda: conversions.camera_info(pair.rig.left, header),
+        "disparity": lambda: conversions.disparity_image(prediction, prediction.valid(settings), header),
+        "points2": lambda: conversions.point_cloud(
+            prediction.points(settings, edge_filter=settings.cloud_edge_filter),
+            pair.left,
+            header,
+            organized=settings.cloud_organized,
+            decimation=settings.cloud_decimation,
+        ),
+    }
+    if (confidence := prediction.confidence) is not None:
+        makers["confidence"] = lambda: conversions.map_image(confidence, header)
+    if (visibility := prediction.visibility) is not None:
+        makers["occlusion"] = lambda: conversions.map_image(visibility, header)
+    return makers
