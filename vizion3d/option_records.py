@@ -64,8 +64,11 @@ class Options:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(field.default, Options) and not isinstance(value, type(field.default)):
+                raise InputError(f"{field.name} is {value!r}; a {type(field.default).__name__} is needed")
             if "kind" in field.metadata:
-                object.__setattr__(self, field.name, _checked(field, getattr(self, field.name)))
+                object.__setattr__(self, field.name, _checked(field, value))
 
 
 def walk(kind: type[Options]) -> Iterator[tuple[str, dataclasses.Field]]:

@@ -102,6 +102,8 @@ def test_wrong_types_are_refused():
     ):
         with pytest.raises(InputError, match=text):
             build(StereoOptions, {name: value})
+    with pytest.raises(InputError, match=r"sgbm is \{'max_disparity': 64\}; a SgbmOptions is needed"):
+        StereoOptions(sgbm={"max_disparity": 64})
 
 
 def test_the_two_default_models_stand_where_they_belong():

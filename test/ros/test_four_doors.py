@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One frame, four doors: Python, command, frames without rclpy, live node. Equal bytes for every array that two doors share.
+
+The condition is equal device, engine and number of threads, which is one here.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import struct
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import PIL.Image
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+
+import torch
+from frame_door import fields_of
+from rclpy.serialization import deserialize_message
+from ros_harness import RosHarness, make_header
+from sensor_msgs.msg import CameraInfo, Image
+
+from vizion3d.calibration_files import load_stereo_rig
+from vizion3d.camera import PinholeCamera, StereoRig
+from vizion3d.images import load_rgb
+from vizion3d.lifting import DepthEstimation, DepthEstimationAdvanceConfig, DepthEstimationCommand
+from vizion3d.options import SgbmOptions
+from vizion3d.stereo import StereoDepth, StereoDepthAdvancedConfig, StereoDepthCommand
+from vizion3d.synthetic import default_scene, render_stereo
+from vizion3d_ros import conversions, mono_frames, stereo_frames
+
+ROOT = Path(__file__).parents[2]
+STAMP_NS = 1_700_000_000_000_000_000
+FLIP = np.array((1, -1, -1), np.float32)
+FRAMES = {"stereo": stereo_frames, "mono": mono_frames}
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@dataclass
+class Outputs:
+    """The messages of one frame as fields."""
+
+    topics: dict[str, Any]
+
+    def map(self, topic: str) -> np.ndarray:
+        """(H, W) float32 of an image, or of the image in a DisparityImage."""
+        image = self.topics[topic]
+        image = image.get("image", image)
+        return np.frombuffer(image["data"], "<f4").reshape(image["height"], image["width"])
+
+    @property
+    def points(self) -> np.ndarray:
+        """(H, W, 3) in the optical frame."""
+        return self._cloud()["xyz"]
+
+    @property
+    def colors(self) -> np.ndarray:
+        """(H, W, 3) RGB."""
+        return self._cloud()["bgr0"][..., 2::-1]
+
+    def _cloud(self) -> np.ndarray:
+        cloud = self.topics["points2"]
+        fields = np.dtype([("xyz", "<f4", 3), ("bgr0", "u1", 4)])
+        return np.frombuffer(cloud["data"], fields).reshape(cloud["height"], cloud["width"])
+
+
+def from_frames(kind: str, messages: list[Any], options: dict[str, Any], folder: Path) -> Outputs:
+    """What the frame functions make of messages, in a process that has no rclpy."""
+    source, target = folder / "in.pickle", folder / "out.pickle"
+    source.write_bytes(pickle.dumps((kind, messages, options)))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, ROOT / "test/frame_door.py", source, target], check=True, env=environment, timeout=120)
+    return Outputs(pickle.loads(target.read_bytes()))
+
+
+def from_node(ros: RosHarness, kind: str, messages: list[Any], options: dict[str, Any]) -> Outputs:
+    """What the live node publishes."""
+    node = ros.start(f"{kind}_node", parameters=options)
+    ros.wait_for(lambda: "ready (" in node.log or not node.is_alive, "the node to be ready")
+    assert node.is_alive, node.log
+    received = {topic: ros.listen(topic, type_) for topic, type_ in FRAMES[kind].OUTPUTS.items()}
+    publishers = [ros.node.create_publisher(type_, topic, 5) for topic, type_ in FRAMES[kind].INPUTS.items()]
+    ros.wait_for(lambda: all(publisher.get_subscription_count() for publisher in publishers), "subscriptions")
+    ros.send(lambda: [p.publish(m) for p, m in zip(publishers, messages, strict=True)])
+    ros.wait_for(lambda: all(received.values()), "all outputs")
+    return Outputs({topic: fields_of(collected[0]) for topic, collected in received.items()})
+
+
+def from_command(*arguments: object) -> None:
+    command = [sys.executable, "-m", "vizion3d", *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def read_ply(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Points and colours."""
+    vertices = np.frombuffer(path.read_bytes().partition(b"end_header\n")[2], [("xyz", "<f4", 3), ("rgb", "u1", 3)])
+    return vertices["xyz"], vertices["rgb"]
+
+
+def millimetres(depth_m: np.ndarray) -> np.ndarray:
+    """As the depth picture of the command holds them."""
+    return np.nan_to_num(depth_m * 1000).round().clip(0, 65535).astype(np.uint16)
+
+
+def assert_same(actual: np.ndarray, expected: np.ndarray) -> None:
+    """Equal values, NaN in the same places; of one type, so equal bytes but for the sign of a zero."""
+    assert actual.dtype == expected.dtype
+    np.testing.assert_array_equal(actual, expected)
+
+
+def bag_messages(folder: Path, topics: list[str]) -> list[Any]:
+    """The first message of each topic."""
+    pytest.importorskip("rosbags", reason="rosbags is not installed")
+    from vizion3d_ros.bag_reader import BagReader
+
+    reader, found = BagReader(folder), {}
+    for topic, _, cdr in reader.messages(topics):
+        found.setdefault(topic, deserialize_message(bytes(cdr), CameraInfo if topic.endswith("info") else Image))
+    reader.close()
+    return [found[topic] for topic in topics]
+
+
+# --- stereo ---
+
+
+def stereo_messages(left: np.ndarray, right: np.ndarray, rig: StereoRig) -> list[Any]:
+    header = make_header(STAMP_NS)
+    return [
+        conversions.image_from_array(left, "rgb8", header),
+        conversions.camera_info(rig.left, header),
+        conversions.image_from_array(right, "rgb8", header),
+        conversions.camera_info(rig.right, header, rig.baseline_m),
+    ]
+
+
+def stereo_case(name: str, data: Path) -> list[Any]:
+    if name == "kitti":
+        return bag_messages(data / "bags/kitti_rect", [f"/stereo/{topic}" for topic in stereo_frames.INPUTS])
+    if name == "teddy":
+        folder = data / "stereo/teddy"
+        left, right = (load_rgb(folder / file) for file in ("im2.png", "im6.png"))
+        return stereo_messages(left, right, load_stereo_rig([folder / "calib.txt"], (left.shape[1], left.shape[0])))
+    rig = StereoRig(PinholeCamera(320, 240, 262.0, 262.0, 150.0, 125.0), baseline_m=0.2, doffs_px=4.0)
+    frame = render_stereo(default_scene(), rig)
+    return stereo_messages(frame.left, frame.right, rig)
+
+
+@pytest.mark.parametrize("edge_filter", [True, False], ids=["filtered", "unfiltered"])
+@pytest.mark.parametrize("name", ["kitti", "teddy", "drawn"])
+def test_stereo(ros, data, tmp_path, name, edge_filter):
+    messages = stereo_case(name, data)
+    left, right, rig, _ = stereo_frames.decode(messages)
+    options = {"z_far": 40.0, "sgbm.max_disparity": 80, "cloud_edge_filter": edge_filter}
+
+    frames = from_frames("stereo", messages, options, tmp_path)
+    node = from_node(ros, "stereo", messages, options)
+    assert node.topics.keys() == frames.topics.keys() == stereo_frames.OUTPUTS.keys()
+    for topic, fields in frames.topics.items():
+        assert node.topics[topic] == fields, topic
+
+    reach = SgbmOptions(max_disparity=80)
+    config = replace(StereoDepthAdvancedConfig.from_rig(rig), z_far=40, cloud_edge_filter=edge_filter, sgbm=reach)
+    api = StereoDepth().run(StereoDepthCommand(left, right, "sgbm", return_point_cloud=True, advanced_config=config))
+    depth_m = np.where(api.valid, api.depth, np.float32(np.nan))
+    assert 0.3 < api.valid.mean() < 1
+    assert_same(frames.map("depth/image_rect"), depth_m)
+    assert_same(frames.map("confidence"), api.confidence)
+    assert_same(frames.map("occlusion"), api.occlusion)
+    disparity = frames.map("disparity")
+    assert_same(disparity[api.valid], (api.disparity + np.float32(rig.doffs_px))[api.valid])
+    (smallest,) = struct.unpack("f", frames.topics["disparity"]["min_disparity"])
+    assert (disparity[~api.valid] < smallest).all()
+    assert_same(frames.points, api.cloud.points * FLIP)
+    assert_same(frames.colors, api.cloud.colors)
+    kept = np.isfinite(frames.points[..., 2])
+    assert (kept.sum() < api.valid.sum()) == edge_filter and not (kept & ~api.valid).any()
+
+    camera = frames.topics["depth/camera_info"]
+    K = np.frombuffer(camera["k"], np.float64).reshape(3, 3)
+    pixels = frames.points[kept].astype(np.float64) @ K.T
+    v, u = np.nonzero(kept)
+    assert np.abs(pixels[:, :2] / pixels[:, 2:] - np.stack((u, v), axis=-1)).max() < 1e-3
+
+    for side, pixels in (("left", left), ("right", right)):
+        PIL.Image.fromarray(pixels).save(tmp_path / f"{side}.png")
+    c = rig.left
+    fx, fy, cx, cy, mm, doffs = map(float, (c.fx, c.fy, c.cx, c.cy, rig.baseline_m * 1000, rig.doffs_px))
+    calib = f"cam0=[{fx} 0 {cx}; 0 {fy} {cy}; 0 0 1]\nbaseline={mm}\ndoffs={doffs}\n"
+    (tmp_path / "calib.txt").write_text(calib)
+    pair = (tmp_path / "left.png", tmp_path / "right.png", "--calib", tmp_path / "calib.txt")
+    flags = ("--z-far", 40, "--sgbm-max-disparity", 80, "--cloud-edge-filter" if edge_filter else "--no-cloud-edge-filter")
+    from_command("stereo", *pair, "--out", tmp_path, *flags)
+    points, colors = read_ply(tmp_path / "left_cloud.ply")
+    dense = api.cloud.dense()
+    assert_same(points, dense.points)
+    assert_same(colors, dense.colors)
+    assert_same(cv2.imread(str(tmp_path / "left_depth.png"), cv2.IMREAD_UNCHANGED), millimetres(depth_m))
+
+
+# --- mono ---
+
+
+def camera_yaml(info: CameraInfo) -> str:
+    def matrix(values: Any) -> str:
+        return f"{{data: {[float(value) for value in values]}}}"
+
+    return (
+        f"image_width: {info.width}\nimage_height: {info.height}\ncamera_matrix: {matrix(info.k)}\n"
+        f"distortion_model: {info.distortion_model}\ndistortion_coefficients: {matrix(info.d)}\n"
+        f"rectification_matrix: {matrix(info.r)}\nprojection_matrix: {matrix(info.p)}\n"
+    )
+
+
+@pytest.mark.parametrize("max_depth", [0.0, 20.0], ids=["relative", "metric"])
+def test_mono(ros, data, tmp_path, vits_file, max_depth):
+    messages = bag_messages(data / "bags/euroc_v1_01_raw", [f"/stereo/left/{t}" for t in ("image_raw", "camera_info")])
+    rgb, info = conversions.rgb_from_image(messages[0]), messages[1]
+    options = {"model": str(vits_file), "input_size": 126, "max_depth": max_depth}
+
+    frames = from_frames("mono", messages, options, tmp_path)
+    node = from_node(ros, "mono", messages, options)
+    assert node.topics.keys() == frames.topics.keys() == mono_frames.OUTPUTS.keys()
+    for topic, fields in frames.topics.items():
+        assert node.topics[topic] == fields, topic
+
+    fx, _, cx, _, fy, cy, *_ = map(float, info.k)
+    lens = {"distortion": tuple(info.d), "distortion_model": info.distortion_model}
+    config = DepthEstimationAdvanceConfig(fx, fy, cx, cy, **lens, max_depth_m=max_depth or None, input_size=126)
+    command = DepthEstimationCommand(rgb, vits_file, return_point_cloud=True, advanced_config=config)
+    api = DepthEstimation().run(command)
+    assert api.is_metric == bool(max_depth) and np.ptp(api.depth) > 0
+    depth_m = frames.map("depth/image_raw")
+    in_cloud = np.isfinite(frames.points).all(axis=-1)
+    assert_same(frames.colors, rgb)
+    if api.is_metric:
+        assert_same(depth_m, api.depth)
+        assert_same(frames.points[in_cloud], api.cloud.points * FLIP)
+        assert_same(rgb[in_cloud], api.cloud.colors)
+    else:
+        assert_same(frames.map("inverse_depth"), api.depth)
+        # The page's cloud has its depth in steps, and not its farthest pixels.
+        assert len(api.cloud.points) < in_cloud.sum() == (np.isfinite(depth_m) & in_cloud).sum()
+
+    K, D = np.frombuffer(info.k.tobytes()).reshape(3, 3), np.array(info.d)
+    pixels, _ = cv2.projectPoints(frames.points[in_cloud].astype(np.float64), np.zeros(3), np.zeros(3), K, D)
+    v, u = np.nonzero(in_cloud)
+    assert np.abs(pixels[:, 0] - np.stack((u, v), axis=-1)).max() < 0.01
+
+    PIL.Image.fromarray(rgb).save(tmp_path / "view.png")
+    (tmp_path / "camera.yaml").write_text(camera_yaml(info))
+    flags = ("--model", vits_file, "--input-size", 126, "--max-depth", max_depth)
+    from_command("mono", tmp_path / "view.png", "--calib", tmp_path / "camera.yaml", "--out", tmp_path, *flags)
+    points, colors = read_ply(tmp_path / "view_cloud.ply")
+    assert_same(points, frames.points[in_cloud] * FLIP)
+    assert_same(colors, rgb[in_cloud])
+    assert_same(cv2.imread(str(tmp_path / "view_depth.png"), cv2.IMREAD_UNCHANGED), millimetres(depth_m))
