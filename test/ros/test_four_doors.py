@@ -150,11 +150,12 @@ def stereo_messages(left: np.ndarray, right: np.ndarray, rig: StereoRig) -> list
     ]
 
 
-def stereo_case(name: str, data: Path) -> list[Any]:
+def stereo_case(name: str, request: pytest.FixtureRequest) -> list[Any]:
     if name == "kitti":
-        return bag_messages(data / "bags/kitti_rect", [f"/stereo/{topic}" for topic in stereo_frames.INPUTS])
+        folder = request.getfixturevalue("data") / "bags/kitti_rect"
+        return bag_messages(folder, [f"/stereo/{topic}" for topic in stereo_frames.INPUTS])
     if name == "teddy":
-        folder = data / "stereo/teddy"
+        folder = request.getfixturevalue("data") / "stereo/teddy"
         left, right = (load_rgb(folder / file) for file in ("im2.png", "im6.png"))
         return stereo_messages(left, right, load_stereo_rig([folder / "calib.txt"], (left.shape[1], left.shape[0])))
     rig = StereoRig(PinholeCamera(320, 240, 262.0, 262.0, 150.0, 125.0), baseline_m=0.2, doffs_px=4.0)
@@ -164,8 +165,8 @@ def stereo_case(name: str, data: Path) -> list[Any]:
 
 @pytest.mark.parametrize("edge_filter", [True, False], ids=["filtered", "unfiltered"])
 @pytest.mark.parametrize("name", ["kitti", "teddy", "drawn"])
-def test_stereo(ros, data, tmp_path, name, edge_filter):
-    messages = stereo_case(name, data)
+def test_stereo(ros, request, tmp_path, name, edge_filter):
+    messages = stereo_case(name, request)
     left, right, rig, _ = stereo_frames.decode(messages)
     options = {"z_far": 40.0, "sgbm.max_disparity": 80, "cloud_edge_filter": edge_filter}
 
