@@ -18,6 +18,10 @@ from vizion3d.errors import CalibrationError
 # Two cameras count as having one focal length or one principal row if they agree to this.
 _MAX_FOCAL_LENGTH_MISMATCH = 1e-3
 _MAX_ROW_MISMATCH_PX = 1.0
+# Rows per pixel of disparity: calibrations leave some thousandths, a camera above the other one is beyond all bounds.
+_MAX_ROW_SLOPE = 0.05
+# Shorter ones are rounding errors of a rectification.
+_MIN_BASELINE_M = 1e-6
 # An image may be a resized version of the calibrated one; beyond this it has another shape and is another crop.
 _MAX_ASPECT_CHANGE = 0.02
 
@@ -165,6 +169,8 @@ class StereoRig:
         left: camera of the left image, which is the reference of every output.
         baseline_m: distance of the optical centres in metres.
         doffs_px: cx_right - cx_left in pixels; 0 for most rectified rigs, not for Middlebury's.
+        row_offset_px: cy_right - cy_left in pixels; what a rectification leaves, for points infinitely far.
+        row_slope: rows by which the right image is lower, per pixel of disparity + doffs; what a rectification leaves.
 
     Raises:
         CalibrationError: the baseline is not positive (swapped cameras), or a number is not finite.
@@ -173,12 +179,14 @@ class StereoRig:
     left: PinholeCamera
     baseline_m: float
     doffs_px: float = 0.0
+    row_offset_px: float = 0.0
+    row_slope: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("baseline_m", "doffs_px"):
+        for name in ("baseline_m", "doffs_px", "row_offset_px", "row_slope"):
             if not math.isfinite(getattr(self, name)):
                 raise CalibrationError(f"{name} is {getattr(self, name)}; it must be finite")
-        if self.baseline_m == 0:
+        if abs(self.baseline_m) < _MIN_BASELINE_M:
             raise CalibrationError(
                 "the baseline is 0: P[3] of the right camera must be -fx * baseline. "
                 "Both CameraInfo may come from one camera, or the pair was calibrated as two single cameras"
@@ -226,13 +234,16 @@ class StereoRig:
                     f"{name} differs: left {f_left:.6g}, right {f_right:.6g}. A rectified pair has one focal length: "
                     "P must come from one stereo calibration, not from two single ones"
                 )
-        if abs(left_camera.cy - right_camera.cy) > _MAX_ROW_MISMATCH_PX or right.P[7] or left.P[7]:
+        row_offset_px = right_camera.cy - left_camera.cy
+        tx_m, ty_m = (left.P[i] / left.P[j] - right.P[i] / right.P[j] for i, j in ((3, 0), (7, 5)))
+        aligned = abs(ty_m) <= max(_MAX_ROW_SLOPE * abs(tx_m), _MIN_BASELINE_M)
+        if abs(row_offset_px) > _MAX_ROW_MISMATCH_PX or not aligned:
             raise CalibrationError(
                 f"the rows are not aligned: cy left {left_camera.cy:.6g}, right {right_camera.cy:.6g}, "
                 f"P[7] left {left.P[7]:.6g}, right {right.P[7]:.6g}. The pair is not rectified horizontally"
             )
-        baseline_m = left.P[3] / left.P[0] - right.P[3] / right.P[0]
-        return cls(left_camera, baseline_m, right_camera.cx - left_camera.cx)
+        row_slope = -ty_m * left_camera.fy / (tx_m * left_camera.fx) if abs(tx_m) >= _MIN_BASELINE_M else 0.0
+        return cls(left_camera, tx_m, right_camera.cx - left_camera.cx, row_offset_px, row_slope)
 
     @classmethod
     def uncalibrated(cls, width: int, height: int) -> StereoRig:
@@ -245,11 +256,17 @@ class StereoRig:
     @property
     def right(self) -> PinholeCamera:
         """Camera of the right image."""
-        return dataclasses.replace(self.left, cx=self.left.cx + self.doffs_px)
+        return dataclasses.replace(self.left, cx=self.left.cx + self.doffs_px, cy=self.left.cy + self.row_offset_px)
+
+    def rows_off(self, disparity_px: float) -> float:
+        """How many rows lower a point of this disparity is in the right image, by the calibration alone."""
+        return self.row_offset_px + self.row_slope * (disparity_px + self.doffs_px)
 
     def scaled(self, sx: float, sy: float) -> StereoRig:
         """The rig of a pair resized by (sx, sy)."""
-        return StereoRig(self.left.scaled(sx, sy), self.baseline_m, self.doffs_px * sx)
+        left = self.left.scaled(sx, sy)
+        sx, sy = left.fx / self.left.fx, left.fy / self.left.fy
+        return StereoRig(left, self.baseline_m, self.doffs_px * sx, self.row_offset_px * sy, self.row_slope * sy / sx)
 
     def cropped(self, x: int, y: int, width: int, height: int) -> StereoRig:
         """The rig of the same window cut out of both images."""

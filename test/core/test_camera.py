@@ -29,18 +29,19 @@ def published_pairs(draw):
     cx, cy = draw(st.floats(-50, 1500)), draw(st.floats(-50, 1200))
     baseline_m, doffs_px = draw(st.floats(0.01, 2)), draw(st.floats(-80, 80))
     tx_left_m = draw(st.floats(-1, 1))  # the left camera need not be the origin of the rectified frame
+    ty_left_m, slope, rows = draw(st.floats(-1, 1)), draw(st.floats(-0.049, 0.049)), draw(st.floats(-0.3, 0.3))
     binning = draw(st.tuples(st.integers(0, 4), st.integers(0, 4)))
     bx, by = (max(1, b) for b in binning)
     size = bx * draw(st.integers(40, 300)), by * draw(st.integers(40, 300))
     left_x, right_x, y = (draw(st.integers(0, 200)) for _ in range(3))
     enlarged = draw(st.integers(1, 3))
 
-    def calibration(center_x: float, tx_m: float, roi_x: int) -> Calibration:
-        P = (f, 0, center_x, f * tx_m, 0, f * aspect, cy, 0, 0, 0, 1, 0)
+    def calibration(center_x: float, center_y: float, tx_m: float, ty_m: float, roi_x: int) -> Calibration:
+        P = (f, 0, center_x, f * tx_m, 0, f * aspect, center_y, f * aspect * ty_m, 0, 0, 1, 0)
         return Calibration(2000, 1600, (), (), (), P, binning=binning, roi=(roi_x, y, *size))
 
-    left = calibration(cx, tx_left_m, left_x)
-    right = calibration(cx + doffs_px, tx_left_m - baseline_m, right_x)
+    left = calibration(cx, cy, tx_left_m, ty_left_m, left_x)
+    right = calibration(cx + doffs_px, cy + rows, tx_left_m - baseline_m, ty_left_m + slope * baseline_m, right_x)
     return left, right, (enlarged * size[0] // bx, enlarged * size[1] // by)
 
 
@@ -58,12 +59,12 @@ def test_a_rig_measures_what_both_projections_say(pair, x, y, z):
     rig = StereoRig.from_calibrations(left, right, size)
     point_m = np.array([x, y, z])
     (u_left, v_left), (u_right, v_right) = (pixel_at(c, point_m, size) for c in (left, right))
-    assert v_left == pytest.approx(v_right)
+    assert v_right - v_left == pytest.approx(rig.rows_off(u_left - u_right), abs=1e-6)
     assert rig.left.fx * rig.baseline_m / (u_left - u_right + rig.doffs_px) == pytest.approx(z, rel=1e-6)
     # Coordinates relative to the left optical centre.
-    x_left = x + left.P[3] / left.P[0]
+    x_left, y_left = x + left.P[3] / left.P[0], y + left.P[7] / left.P[5]
     assert rig.left.fx * x_left / z + rig.left.cx == pytest.approx(u_left, rel=1e-9, abs=1e-6)
-    assert rig.left.fy * y / z + rig.left.cy == pytest.approx(v_left, rel=1e-9, abs=1e-6)
+    assert rig.left.fy * y_left / z + rig.left.cy == pytest.approx(v_left, rel=1e-9, abs=1e-6)
     assert rig.right.fx * (x_left - rig.baseline_m) / z + rig.right.cx == pytest.approx(u_right, rel=1e-9, abs=1e-6)
     assert (rig.left.width, rig.left.height) == (rig.right.width, rig.right.height) == size
 
@@ -77,6 +78,43 @@ def test_rig_from_plain_calibrations():
 def test_left_camera_off_the_origin():
     rig = StereoRig.from_calibrations(with_P(LEFT, _3=25), with_P(RIGHT, _3=-35))
     assert rig.baseline_m == pytest.approx(0.12)
+
+
+KITTI_COLOUR = [
+    Calibration(1242, 375, (), (), (), P)
+    for P in (
+        (721.5377, 0, 609.5593, 44.85728, 0, 721.5377, 172.854, 0.2163791, 0, 0, 1, 0.002745884),
+        (721.5377, 0, 609.5593, -339.5242, 0, 721.5377, 172.854, 2.199936, 0, 0, 1, 0.002729905),
+    )
+]
+
+
+def test_the_colour_cameras_of_kitti():
+    rig = StereoRig.from_calibrations(*KITTI_COLOUR)
+    assert rig.baseline_m == pytest.approx(0.5327, abs=1e-4)
+    assert rig.doffs_px == rig.row_offset_px == 0
+    assert rig.rows_off(33) == pytest.approx(0.17, abs=0.005)
+
+
+@pytest.mark.parametrize("rest", [4.7e-5, -1e-13])
+def test_small_rests_of_a_rectification_change_nothing(rest):
+    rig = StereoRig.from_calibrations(LEFT, with_P(RIGHT, _7=rest))
+    assert (rig.left, rig.baseline_m) == (StereoRig.from_calibrations(LEFT, RIGHT).left, 0.12)
+    assert abs(rig.rows_off(300)) < 1e-3
+
+
+def test_rows_are_refused_where_one_camera_is_above_the_other():
+    assert StereoRig.from_calibrations(LEFT, with_P(RIGHT, _7=0.049 * 61.2)).row_slope == pytest.approx(0.049 * 61.2 / 60)
+    for rows in (0.051 * 61.2, -0.051 * 61.2):
+        with pytest.raises(CalibrationError, match="the rows are not aligned"):
+            StereoRig.from_calibrations(LEFT, with_P(RIGHT, _7=rows))
+    with pytest.raises(CalibrationError, match="the rows are not aligned"):
+        StereoRig.from_calibrations(LEFT, with_P(RIGHT, _3=0, _7=-60))
+
+
+def test_rounding_errors_are_no_baseline():
+    with pytest.raises(CalibrationError, match="the baseline is 0"):
+        StereoRig.from_calibrations(LEFT, with_P(RIGHT, _3=-1e-13, _7=1e-13))
 
 
 def test_binning_0_is_binning_1():

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -10,13 +11,16 @@ import cv2
 import numpy as np
 import pytest
 
+from vizion3d.camera import StereoRig
 from vizion3d.errors import InputError
 from vizion3d.images import load_rgb
+from vizion3d.stereo import StereoDepthEstimator
 from vizion3d.stereo.rectification import (
     RectificationReport,
     SwapReport,
     looks_swapped,
     match_features,
+    tell_calibrated_rows,
     vertical_offset,
 )
 from vizion3d.synthetic import StereoFrame
@@ -147,3 +151,15 @@ def test_sizes_must_be_equal() -> None:
 
 def test_tiny_images_have_no_matches() -> None:
     assert match_features(np.zeros((4, 5, 3), np.uint8), np.zeros((4, 5, 3), np.uint8)).shape == (0, 4)
+
+
+def test_rows_that_the_calibration_leaves_are_told_once(caplog, frame: StereoFrame, rig: StereoRig):
+    tell_calibrated_rows.cache_clear()
+    estimator = StereoDepthEstimator("sgbm")  # searches 112 px here
+    for slope, told in ((0.0, 0), (0.001, 0), (0.00517, 1), (-0.004, 1)):
+        caplog.clear()
+        for _ in range(2):
+            estimator.estimate(frame.left, frame.right, dataclasses.replace(rig, row_slope=slope))
+        assert len(caplog.records) == told
+        if told:
+            assert f"up to {112 * slope:+.2f} rows lower" in caplog.text

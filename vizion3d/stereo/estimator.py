@@ -17,6 +17,7 @@ from vizion3d.options import ROBOT_STEREO_MODEL, StereoOptions
 from vizion3d.resize import ResizePlan
 from vizion3d.stereo.matchers import StereoMatcher, open_matcher
 from vizion3d.stereo.prediction import StereoPrediction
+from vizion3d.stereo.rectification import tell_calibrated_rows
 
 _LOG = logging.getLogger(__name__)
 
@@ -109,6 +110,7 @@ class StereoDepthEstimator:
         left_tensor, right_tensor = (plan.apply(_batch(image, self.matcher.device)) for image in (left, right))
         search = None if max_disparity_px is None else max_disparity_px * plan.sx
         matches = self.matcher.match(left_tensor, right_tensor, search)
+        tell_calibrated_rows(rig, width / 6 if matches.max_disparity is None else matches.max_disparity / plan.sx)
         confidence, visibility = (
             None if certainty is None else plan.undo(certainty)[0, 0] for certainty in (matches.confidence, matches.visibility)
         )

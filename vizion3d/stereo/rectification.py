@@ -6,13 +6,18 @@ Matches are (N, 4) float32 arrays of x_left, y_left, x_right, y_right in pixels 
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
 
+from vizion3d.camera import StereoRig
 from vizion3d.errors import InputError
+
+_LOG = logging.getLogger(__name__)
 
 # Larger images are reduced to this many pixels first, so that time hardly grows with size. The median of many matches
 # is still good to an eighth of a row of a full HD image.
@@ -31,6 +36,8 @@ _MIN_MATCHES = 20
 # Disparities below this say nothing about the order of the cameras, and only a clear majority of the others does.
 _UNDECIDED_DISPARITY_PX = 1.0
 _CLEAR_MAJORITY = 0.8
+# More than this the calibration itself may not leave between the rows without a word.
+_TOLD_ROWS_PX = 0.25
 
 
 @dataclass(frozen=True)
@@ -187,3 +194,16 @@ def _track(source: np.ndarray, target: np.ndarray, points: np.ndarray, guess: np
         flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
     )
     return tracked, found[:, 0].astype(bool)
+
+
+@lru_cache(maxsize=64)
+def tell_calibrated_rows(rig: StereoRig, max_disparity_px: float) -> None:
+    """Say once a rig if its calibration leaves rows misaligned somewhere up to this disparity."""
+    rows = max(rig.row_offset_px, rig.rows_off(max_disparity_px), key=abs)
+    if abs(rows) > _TOLD_ROWS_PX:
+        _LOG.warning(
+            "by its calibration (P[7], cy) the right image is up to %+.2f rows lower than the left one, for disparities up to "
+            "%.0f px; near things may match worse. Rectify the pair horizontally to be rid of it",
+            rows,
+            max_disparity_px,
+        )
