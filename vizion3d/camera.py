@@ -84,22 +84,35 @@ class Calibration:
     def for_image(self, image_size: tuple[int, int] | None = None) -> Calibration:
         """The same camera in the pixels of the image at hand: binning, ROI and resizing worked into K and P.
 
+        Binning divides as image_geometry does; resizing keeps pixel centres half a pixel inside their pixels.
+
         Args:
             image_size: (width, height) of the image, if it may differ from what the calibration announces.
 
         Raises:
-            CalibrationError: see `image_scale`.
+            CalibrationError: see `image_scale`; or the ROI is not inside the image.
         """
-        scale_x, scale_y = self.image_scale(image_size)
-        ax, ay = scale_x / self.effective_binning[0], scale_y / self.effective_binning[1]
+        self._check_roi()
+        sx, sy = self.image_scale(image_size)
+        ax, ay = sx / self.effective_binning[0], sy / self.effective_binning[1]
         x, y, _, _ = self.roi
+        half_x, half_y = (sx - 1) / 2, (sy - 1) / 2
         width, height = image_size or self.image_size
         K, P = self.K, self.P
         if K:
-            K = (ax * K[0], ax * K[1], ax * (K[2] - x), K[3], ay * K[4], ay * (K[5] - y), *K[6:])
+            K = (ax * K[0], ax * K[1], ax * (K[2] - x) + half_x, K[3], ay * K[4], ay * (K[5] - y) + half_y, *K[6:])
         if P:
-            P = (ax * P[0], ax * P[1], ax * (P[2] - x), ax * P[3], P[4], ay * P[5], ay * (P[6] - y), ay * P[7], *P[8:])
+            cx, cy = ax * (P[2] - x) + half_x, ay * (P[6] - y) + half_y
+            P = (ax * P[0], ax * P[1], cx, ax * P[3], P[4], ay * P[5], cy, ay * P[7], *P[8:])
         return dataclasses.replace(self, width=width, height=height, K=K, P=P, binning=(1, 1), roi=(0, 0, 0, 0))
+
+    def _check_roi(self) -> None:
+        x, y, width, height = self.roi
+        if self.width and self.height and (x + max(1, width) > self.width or y + max(1, height) > self.height):
+            raise CalibrationError(
+                f"the roi is {width}x{height} at ({x}, {y}), outside of the {self.width}x{self.height} image; "
+                "give it in unbinned pixels of the whole image, or all 0 for everything"
+            )
 
 
 @dataclass(frozen=True)
@@ -141,7 +154,16 @@ class PinholeCamera:
         if len(calibration.P) != 12:
             raise CalibrationError(f"P has {len(calibration.P)} numbers; 12 are needed")
         own = calibration.for_image(image_size)
-        return cls(own.width, own.height, fx=own.P[0], fy=own.P[5], cx=own.P[2], cy=own.P[6])
+        camera = cls(own.width, own.height, fx=own.P[0], fy=own.P[5], cx=own.P[2], cy=own.P[6])
+        # A window need not hold the principal point, the whole image does.
+        whole = calibration if calibration.width and calibration.height else own
+        cx, cy, width, height = whole.P[2], whole.P[6], whole.width, whole.height
+        if not (0 <= cx <= width and 0 <= cy <= height):
+            raise CalibrationError(
+                f"the principal point ({cx:.6g}, {cy:.6g}) is outside of the {width}x{height} image: "
+                "the calibration belongs to another camera or mode; calibrate this one, and set width, height, binning and roi"
+            )
+        return camera
 
     @property
     def K(self) -> np.ndarray:
@@ -149,10 +171,11 @@ class PinholeCamera:
         return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]], dtype=np.float64)
 
     def scaled(self, sx: float, sy: float) -> PinholeCamera:
-        """The camera of an image resized by (sx, sy); the size is rounded to whole pixels."""
-        return PinholeCamera(
-            round(self.width * sx), round(self.height * sy), self.fx * sx, self.fy * sy, self.cx * sx, self.cy * sy
-        )
+        """The camera of an image resized by (sx, sy): to whole pixels, so by what this really is."""
+        width, height = round(self.width * sx), round(self.height * sy)
+        sx, sy = width / self.width, height / self.height
+        cx, cy = sx * self.cx + (sx - 1) / 2, sy * self.cy + (sy - 1) / 2
+        return PinholeCamera(width, height, self.fx * sx, self.fy * sy, cx, cy)
 
     def cropped(self, x: int, y: int, width: int, height: int) -> PinholeCamera:
         """The camera of the window with top left corner (x, y)."""

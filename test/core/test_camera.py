@@ -2,6 +2,7 @@
 import dataclasses
 import math
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -26,7 +27,7 @@ def with_P(calibration: Calibration, **numbers: float) -> Calibration:
 def published_pairs(draw):
     """A left and a right calibration with binning and ROI, and the size of an image resized from what they announce."""
     f, aspect = draw(st.floats(100, 3000)), draw(st.floats(0.9, 1.1))
-    cx, cy = draw(st.floats(-50, 1500)), draw(st.floats(-50, 1200))
+    cx, cy = draw(st.floats(100, 1900)), draw(st.floats(100, 1500))
     baseline_m, doffs_px = draw(st.floats(0.01, 2)), draw(st.floats(-80, 80))
     tx_left_m = draw(st.floats(-1, 1))  # the left camera need not be the origin of the rectified frame
     ty_left_m, slope, rows = draw(st.floats(-1, 1)), draw(st.floats(-0.049, 0.049)), draw(st.floats(-0.3, 0.3))
@@ -48,8 +49,13 @@ def published_pairs(draw):
 def pixel_at(calibration: Calibration, point_m: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
     """Where a point of the rectified frame falls in the image at hand, by the definition of CameraInfo."""
     u, v, w = np.reshape(calibration.P, (3, 4)) @ [*point_m, 1]
-    in_roi = np.array([u / w, v / w]) - calibration.roi[:2]
-    return in_roi / calibration.roi[2:] * image_size
+    return in_image(calibration, np.array([u / w, v / w]), image_size)
+
+
+def in_image(calibration: Calibration, pixel: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
+    """A pixel of the whole sensor in the image at hand: ROI, binning, then a resize with half-pixel centres."""
+    binned = (pixel - calibration.roi[:2]) / calibration.effective_binning
+    return (binned + 0.5) * image_size / np.array(calibration.image_size) - 0.5
 
 
 @settings(max_examples=100, deadline=None)
@@ -150,9 +156,7 @@ def test_a_calibration_for_its_image_has_nothing_left_to_work_in(pair):
         pixel_at(dataclasses.replace(own, roi=(0, 0, *size)), point_m, size), pixel_at(left, point_m, size)
     )
     raw = np.reshape(left.K, (3, 3)) @ point_m / 2
-    np.testing.assert_allclose(
-        (np.reshape(own.K, (3, 3)) @ point_m / 2)[:2], (raw[:2] - left.roi[:2]) / left.roi[2:] * size, atol=1e-9
-    )
+    np.testing.assert_allclose((np.reshape(own.K, (3, 3)) @ point_m / 2)[:2], in_image(left, raw[:2], size), atol=1e-9)
 
 
 @pytest.mark.parametrize("size", [(320, 240), (1280, 960), (641, 480)])
@@ -186,10 +190,54 @@ def test_scaling_and_cropping_move_pixels_not_points(s, x, y):
 
     for side in ("left", "right"):
         seen = see(getattr(rig, side))
-        np.testing.assert_allclose(see(getattr(rig.scaled(s, 2 * s), side)), seen * (s, 2 * s))
+        scaled = getattr(rig.scaled(s, 2 * s), side)
+        true = np.array([scaled.width / 640, scaled.height / 480])
+        np.testing.assert_allclose(see(scaled), (seen + 0.5) * true - 0.5)
         np.testing.assert_allclose(see(getattr(rig.cropped(x, y, 100, 50), side)), seen - (x, y))
     assert (rig.scaled(s, 1).left.width, rig.cropped(x, y, 100, 50).left.height) == (round(640 * s), 50)
     assert rig.scaled(s, s).baseline_m == rig.cropped(x, y, 100, 50).baseline_m == 0.12
+
+
+def test_a_resized_picture_shows_things_where_its_camera_says():
+    dot = np.zeros((48, 192), np.float32)
+    dot[21:24, 90:93] = 1  # around (91, 22)
+    seen = np.array([91, 22])
+    camera = PinholeCamera.from_calibration(
+        Calibration(192, 48, (), (), (), (90, 0, 91, 0, 0, 90, 22, 0, 0, 0, 1, 0)), (64, 16)
+    )
+    small = cv2.resize(dot, (64, 16), interpolation=cv2.INTER_AREA)
+    v, u = np.indices(small.shape)
+    np.testing.assert_allclose((camera.cx, camera.cy), [(u * small).sum() / small.sum(), (v * small).sum() / small.sum()])
+    np.testing.assert_allclose((camera.cx, camera.cy), (seen + 0.5) / 3 - 0.5)
+
+
+def test_scaling_uses_what_whole_pixels_make_of_the_factor():
+    camera = PinholeCamera(641, 481, 500, 500, 320, 240).scaled(0.5, 0.5)
+    assert (camera.width, camera.height) == (320, 240)
+    assert camera.fx == 500 * 320 / 641 and camera.fy == 500 * 240 / 481
+    assert (camera.cx, camera.cy) == pytest.approx((159.5, 119.5))  # the middle stays the middle
+
+
+@pytest.mark.parametrize("roi", [(4294967295, 0, 320, 240), (4294967295, 0, 0, 0), (400, 0, 320, 240), (0, 241, 640, 240)])
+def test_a_roi_outside_of_the_image_is_refused(roi):
+    with pytest.raises(
+        CalibrationError, match=rf"the roi is {roi[2]}x{roi[3]} at \({roi[0]}, {roi[1]}\), outside of the 640x480"
+    ):
+        StereoRig.from_calibrations(*(dataclasses.replace(c, roi=roi) for c in (LEFT, RIGHT)))
+
+
+@pytest.mark.parametrize(("numbers"), [{"_2": -1}, {"_2": 700}, {"_6": -240}, {"_6": 500}, {"_2": -4e9}])
+def test_a_principal_point_outside_of_the_image_is_refused(numbers):
+    with pytest.raises(CalibrationError, match=r"left camera: the principal point \(.*\) is outside of the 640x480 image"):
+        StereoRig.from_calibrations(with_P(LEFT, **numbers), with_P(RIGHT, **numbers))
+    unknown = [dataclasses.replace(with_P(c, **numbers), width=0, height=0) for c in (LEFT, RIGHT)]
+    with pytest.raises(CalibrationError, match="outside of the 640x480 image"):
+        StereoRig.from_calibrations(*unknown, (640, 480))
+
+
+def test_a_window_need_not_hold_the_principal_point():
+    rig = StereoRig.from_calibrations(*(dataclasses.replace(c, roi=(400, 0, 240, 480)) for c in (LEFT, RIGHT)))
+    assert rig.left == PinholeCamera(240, 480, 500, 510, -80, 240)
 
 
 ZEROED = dataclasses.replace(LEFT, P=(0.0,) * 12)

@@ -203,8 +203,11 @@ def test_binning_roi_and_resizing_pick_rays_of_the_full_image(model: str) -> Non
     np.testing.assert_allclose(pixel_rays(window), rays[20:320, 40:440], atol=1e-7)
     both = dataclasses.replace(window, binning=(4, 2))
     np.testing.assert_allclose(pixel_rays(both), rays[20:320:2, 40:440:4], atol=1e-7)
-    np.testing.assert_allclose(pixel_rays(full, (240, 180)), rays[::2, ::2], atol=1e-7)
-    np.testing.assert_allclose(pixel_rays(both, (50, 75)), rays[20:320:4, 40:440:8], atol=1e-7)
+    # A pixel of a resized image has its centre between those that it was made of; binning keeps the first one's.
+    halves = project_to_pixels(full, pixel_rays(full, (240, 180)))
+    np.testing.assert_allclose(halves, 2 * pixel_grid(180, 240) + 0.5, atol=1e-5)
+    halves = project_to_pixels(full, pixel_rays(both, (50, 75)))
+    np.testing.assert_allclose(halves, (2 * pixel_grid(75, 50) + 0.5) * (4, 2) + (40, 20), atol=1e-5)
     pixels = project_to_pixels(both, pixel_rays(both, (50, 75)), (50, 75))
     np.testing.assert_allclose(pixels, pixel_grid(75, 50), atol=1e-5)
 
