@@ -17,8 +17,8 @@ _MAX_SCALE_FACTOR = 8
 class ResizePlan:
     """Resize from (height, width) to (work_height, work_width), and undo it.
 
-    Sizes are rounded to whole multiples, so the two axes have slightly different factors. Disparities are divided by the
-    true horizontal one, `sx`, never by the factor that was asked for.
+    Both axes are scaled by the same factor but for the rounding to whole pixels. Disparities are divided by the true
+    horizontal factor, `sx`, never by the one that was asked for. Matchers that need multiples of something pad themselves.
     """
 
     height: int
@@ -35,14 +35,11 @@ class ResizePlan:
         scale_factor: float | None = None,
         max_width: int | None = None,
         max_height: int | None = None,
-        multiple: int = 1,
     ) -> ResizePlan:
         """Plan for a wanted scale, or for one that fits (max_width, max_height) without ever enlarging.
 
-        Sizes that need no scaling are kept exactly; others are rounded to `multiple`.
-
         Raises:
-            InputError: scale_factor is not a positive number, or less than one `multiple` would be left of the image.
+            InputError: scale_factor is not a positive number, or nothing would be left of the image.
         """
         if scale_factor is None:
             scale_factor = min(1.0, (max_width or width) / width, (max_height or height) / height)
@@ -50,15 +47,10 @@ class ResizePlan:
             raise InputError(
                 f"scale_factor is {scale_factor}; it must be a positive number (1 = full size), at most {_MAX_SCALE_FACTOR}"
             )
-        if scale_factor == 1:
-            return cls(height, width, height, width)
-        work_height, work_width = (multiple * round(side * scale_factor / multiple) for side in (height, width))
-        if scale_factor < 1:  # rounding up must not enlarge
-            work_height, work_width = min(work_height, height), min(work_width, width)
-            work_height, work_width = (side // multiple * multiple for side in (work_height, work_width))
+        work_height, work_width = (round(side * scale_factor) for side in (height, width))
         if not (work_height and work_width):
             raise InputError(
-                f"a {width}x{height} image scaled by {scale_factor:.4g} is smaller than {multiple} pixels; "
+                f"a {width}x{height} image scaled by {scale_factor:.4g} is smaller than 1 pixel; "
                 "use a larger image or scale_factor"
             )
         return cls(height, width, work_height, work_width)

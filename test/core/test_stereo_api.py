@@ -345,7 +345,6 @@ class PlainMatcher:
     device = torch.device("cpu")
     has_confidence = has_visibility = False
     max_size: tuple[int, int] | None = None
-    multiple = 1
     min_side = 1
     searched: float | None = None
 
@@ -410,7 +409,6 @@ class ExactMatcher(PlainMatcher):
     name = architecture = "exact"
     has_confidence = has_visibility = True
     max_size = (960, 540)
-    multiple = 32
     min_side = 32
 
     def __init__(self, full_width: int, disparity_px: float) -> None:
@@ -419,7 +417,6 @@ class ExactMatcher(PlainMatcher):
     def match(self, left: torch.Tensor, right: torch.Tensor, max_disparity: float | None = None) -> Matches:
         assert left.shape == right.shape
         height, width = left.shape[-2:]
-        assert (height % 32, width % 32) == (0, 0)
         disparity = torch.full((1, 1, height, width), self._part_of_width * width)
         ones = torch.ones_like(disparity)
         return Matches(disparity, ones, ones, max_disparity=width / 8, step=0.0625)

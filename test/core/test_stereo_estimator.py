@@ -41,9 +41,9 @@ def true_disparity(rig: StereoRig, u, v):
 
 
 def matched_size(width: int, height: int) -> tuple[int, int]:
-    """Reduced to fit 960x540 in multiples of 32, or left alone."""
+    """Reduced to fit 960x540, or left alone."""
     factor = min(1.0, 960 / width, 540 / height)
-    return (width, height) if factor == 1 else tuple(32 * round(side * factor / 32) for side in (width, height))
+    return round(width * factor), round(height * factor)
 
 
 SIZES = [
@@ -54,6 +54,7 @@ SIZES = [
     (752, 480),
     (1241, 376),
     (960, 540),
+    (961, 540),
     (1280, 960),
     (1440, 1080),
     (1920, 1080),

@@ -100,7 +100,6 @@ class StereoDepthEstimator:
             scale_factor=scale_factor,
             max_width=max_width,
             max_height=max_height,
-            multiple=self.matcher.multiple,
         )
         if min(plan.work_height, plan.work_width) < self.matcher.min_side:
             raise InputError(

@@ -17,7 +17,6 @@ class ToyMatcher:
     has_confidence = has_visibility = False
     device = torch.device("cpu")
     max_size: tuple[int, int] | None = None
-    multiple = 1
     min_side = 1
 
     def __init__(self, disparity: float, name: str) -> None:

@@ -52,8 +52,6 @@ class StereoMatcher(Protocol):
     """Whether its matches come with visibility."""
     max_size: tuple[int, int] | None
     """(width, height) to which larger images are reduced by default; None matches at any size."""
-    multiple: int
-    """Resized images have sides that are multiples of this."""
     min_side: int
     """Smallest width and height it can match."""
 

@@ -33,7 +33,6 @@ class SgbmMatcher:
     device = torch.device("cpu")
     has_confidence = has_visibility = True
     max_size: tuple[int, int] | None = None
-    multiple = 1
     min_side = 2 * _BLOCK_SIZE
 
     def describe(self) -> str:

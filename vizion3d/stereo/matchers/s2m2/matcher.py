@@ -25,7 +25,6 @@ class S2M2Matcher:
 
     architecture = "s2m2"
     has_confidence = has_visibility = True
-    multiple = 32
     min_side = 32
 
     def __init__(self, network: LoadedNetwork, name: str, options: S2M2Options | None = None) -> None:
