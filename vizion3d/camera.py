@@ -51,6 +51,13 @@ class Calibration:
     binning: tuple[int, int] = (1, 1)
     roi: tuple[int, int, int, int] = (0, 0, 0, 0)
 
+    @classmethod
+    def rectified(cls, width: int, height: int, P: tuple[float, ...]) -> Calibration:
+        """A camera whose images are rectified, so that P is all there is to it."""
+        K = (*P[0:3], *P[4:7], *P[8:11])
+        identity = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+        return cls(width, height, K, (), identity, P, distortion_model="")
+
     @property
     def effective_binning(self) -> tuple[int, int]:
         """(x, y) binning with 0 read as 1."""

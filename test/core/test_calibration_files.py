@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from vizion3d.calibration_files import load_camera_yaml, load_stereo_rig, parse_middlebury
+from vizion3d.calibration_files import load_camera_yaml, load_stereo_rig
+from vizion3d.calibration_files.kitti import parse_kitti
+from vizion3d.calibration_files.middlebury import parse_middlebury
 from vizion3d.camera import PinholeCamera, StereoRig
 from vizion3d.errors import CalibrationError
 
@@ -26,6 +28,10 @@ rectification_matrix: {{rows: 3, cols: 3, data: [1, 0, 0, 0, 1, 0, 0, 0, 1]}}
 projection_matrix: {{rows: 3, cols: 4, data: [500, 0, 320, {tx}, 0, 500, 240, 0, 0, 0, 1, 0]}}
 """
 KITTI_ROW = "718.856 0 607.1928 {tx} 0 718.856 185.2157 0 0 0 1 0"
+
+
+def middlebury_rig(text: str, size: tuple[int, int] = (450, 375)) -> StereoRig:
+    return StereoRig.from_calibrations(*parse_middlebury(text, size), size)
 
 
 @pytest.fixture
@@ -63,16 +69,80 @@ def test_yaml_pair_of_a_resized_image(yaml_pair):
 def test_middlebury_is_read_as_written(tmp_path):
     (tmp_path / "calib.txt").write_text(MIDDLEBURY)
     assert load_stereo_rig([tmp_path / "calib.txt"], (450, 375)) == TEDDY
-    assert parse_middlebury(MIDDLEBURY.replace("=", " = ").replace("\n", "\r\n"), (450, 375)) == TEDDY
+    assert middlebury_rig(MIDDLEBURY.replace("=", " = ").replace("\n", "\r\n")) == TEDDY
 
 
 def test_middlebury_of_a_resized_image_has_scaled_offsets():
-    assert parse_middlebury(MIDDLEBURY, (900, 750)) == TEDDY.scaled(2, 2)
+    assert middlebury_rig(MIDDLEBURY, (900, 750)) == TEDDY.scaled(2, 2)
 
 
-def test_middlebury_without_its_optional_lines():
-    text = "\n".join([*MIDDLEBURY.splitlines()[:2], "baseline=80"])
-    assert parse_middlebury(text, (450, 375)) == StereoRig(TEDDY.left, 0.08, doffs_px=0)
+def test_middlebury_without_its_optional_lines(caplog):
+    lines = MIDDLEBURY.splitlines()
+    assert middlebury_rig("\n".join([*lines[:2], "baseline=80"])) == TEDDY  # cam1 says what doffs does
+    assert middlebury_rig(MIDDLEBURY.replace(lines[1], "")) == TEDDY  # and doffs what cam1 does
+    assert not caplog.records
+    assert middlebury_rig("\n".join([lines[0], "baseline=80"])) == StereoRig(TEDDY.left, 0.08, doffs_px=0)
+    assert "neither cam1 nor doffs: cx_right - cx_left is taken as 0" in caplog.text
+
+
+def test_middlebury_that_contradicts_itself_is_told(caplog):
+    assert middlebury_rig(MIDDLEBURY.replace("doffs=52", "doffs=26")).doffs_px == 26
+    assert "doffs is 26 but cx of cam1 and cam0 differ by 52; doffs is used" in caplog.text
+    with pytest.raises(CalibrationError, match="fx differs: left 1500, right 1400"):
+        middlebury_rig(MIDDLEBURY.replace("cam1=[1500", "cam1=[1400"))
+    with pytest.raises(CalibrationError, match="the rows are not aligned: cy left 187, right 190"):
+        middlebury_rig(MIDDLEBURY.replace("251; 0 1500 187", "251; 0 1500 190"))
+
+
+KITTI_OBJECT = """\
+P0: 721.5377 0 609.5593 0 0 721.5377 172.854 0 0 0 1 0
+P1: 721.5377 0 609.5593 -387.5744 0 721.5377 172.854 0 0 0 1 0
+P2: 721.5377 0 609.5593 44.85728 0 721.5377 172.854 0.2163791 0 0 1 0.002745884
+P3: 721.5377 0 609.5593 -339.5242 0 721.5377 172.854 2.199936 0 0 1 0.002729905
+R0_rect: 0.9999 0.0098 -0.0074 -0.0098 0.9999 -0.0043 0.0074 0.0044 0.9999
+Tr_velo_to_cam: 0.0075 -0.9999 -0.0006 -0.0041 0.0148 0.0007 -0.9998 -0.0763 0.9998 0.0075 0.0148 -0.2717
+"""
+
+
+@pytest.mark.parametrize(
+    ("folders", "cameras", "used", "why"),
+    [
+        (("training/image_2", "training/image_3"), None, (2, 3), "by the folders of the images"),
+        (("00/image_0", "00/image_1"), None, (0, 1), "by the folders of the images"),
+        (("drive/image_02/data", "drive/image_03/data"), None, (2, 3), "by the folders of the images"),
+        (("colored_0", "colored_1"), None, (2, 3), "by the folders of the images"),
+        (("left", "right"), None, (0, 1), "the grey pair"),
+        (("left", "right"), (2, 3), (2, 3), "as asked for"),
+        (("image_0", "image_1"), (2, 3), (2, 3), "as asked for"),
+        (("image_2", "image_2"), None, (0, 1), "the grey pair"),
+    ],
+)
+def test_the_cameras_of_kitti_follow_the_folders_or_the_user(tmp_path, caplog, folders, cameras, used, why):
+    caplog.set_level("INFO")
+    (tmp_path / "000007.txt").write_text(KITTI_OBJECT)
+    images = tuple(tmp_path / folder / "000007.png" for folder in folders)
+    rig = load_stereo_rig([tmp_path / "000007.txt"], (1242, 375), images=images, cameras=cameras)
+    assert rig.baseline_m == pytest.approx({(0, 1): 0.53715, (2, 3): 0.53272}[used], abs=1e-5)
+    assert f"KITTI cameras {used[0]} and {used[1]} ({why})" in caplog.text
+
+
+def test_kitti_cameras_that_do_not_exist_are_refused():
+    with pytest.raises(CalibrationError, match="the KITTI calibration has no camera 7; it has 0, 1, 2, 3"):
+        parse_kitti(KITTI_OBJECT, (1242, 375), cameras=(2, 7))
+    two = "\n".join(KITTI_ROW.format(tx=tx) for tx in (0, -386.1448))
+    with pytest.raises(CalibrationError, match="has no camera 2; it has 0, 1"):
+        parse_kitti(two, (1241, 376), images=("image_2/1.png", "image_3/1.png"))
+
+
+@pytest.mark.parametrize("size", [(1242, 375), (1241, 376), (1226, 370), (1238, 374), (1224, 370)])
+def test_the_sizes_of_kitti_are_taken(size):
+    assert parse_kitti(KITTI_OBJECT, size)[0].image_size == size
+
+
+@pytest.mark.parametrize("size", [(621, 188), (640, 480), (1024, 320), (1242, 256)])
+def test_kitti_images_of_another_size_are_refused(size):
+    with pytest.raises(CalibrationError, match=rf"for images of about 1219x346, .* but the image is {size[0]}x{size[1]}"):
+        parse_kitti(KITTI_OBJECT, size)
 
 
 @pytest.mark.parametrize("label", ["", "P{}: "])
@@ -92,13 +162,13 @@ def test_kitti_with_and_without_labels(tmp_path, label):
         (MIDDLEBURY.replace("cam0=[1500 0 199; 0 1500 187; 0 0 1]", "cam0=[]"), "not a Middlebury calib.txt"),
         (MIDDLEBURY.replace("baseline=80", "baseline=-80"), "Left and right are swapped"),
         (MIDDLEBURY.replace("baseline=80", "baseline=0"), "the baseline is 0"),
-        (MIDDLEBURY.replace("[1500", "[nan"), "fx is nan"),
+        (MIDDLEBURY.replace("[1500", "[nan"), "left camera: P is .*nan"),
         (MIDDLEBURY.replace("height=375", "height=450"), "the image is 450x375 but its calibration is for 450x450"),
     ],
 )
 def test_wrong_middlebury_files_are_refused(text, message):
     with pytest.raises(CalibrationError, match=message):
-        parse_middlebury(text, (450, 375))
+        middlebury_rig(text)
 
 
 def test_missing_and_unknown_files_are_refused(tmp_path, yaml_pair):

@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
         if not Path(path).is_file():
             raise InputError(f"--calib: there is no file {path}")
     size = left.shape[1], left.shape[0]
-    rig, findings = _load_rig(options.calib, size)
+    rig, findings = _load_rig(options, size)
     findings += [*(check_rig(rig) if rig else ()), *check_pair(left, right, rig)]
     for finding in findings:
         advice = f" -> {finding.advice}" if finding.advice else ""
@@ -49,18 +49,19 @@ def run(options: argparse.Namespace) -> int:
     return int(any(finding.level == "error" for finding in findings))
 
 
-def _load_rig(paths: list[str], size: tuple[int, int]) -> tuple[StereoRig | None, list[Finding]]:
+def _load_rig(options: argparse.Namespace, size: tuple[int, int]) -> tuple[StereoRig | None, list[Finding]]:
     """The rig, None if the files describe none, and what there is to say about the files."""
     from vizion3d.calibration_files import load_camera_yaml, load_stereo_rig
     from vizion3d.errors import CalibrationError
     from vizion3d.stereo.diagnosis import Finding, check_calibrated_size
 
+    paths, images, cameras = options.calib, (options.left, options.right), options.cameras
     try:
-        rig = load_stereo_rig([*paths], size)
+        rig = load_stereo_rig(paths, size, images=images, cameras=cameras)
     except CalibrationError as error:
         try:
             # Swapped files are put right, so that the images can be judged by themselves.
-            rig = load_stereo_rig([*paths[::-1]], size)
+            rig = load_stereo_rig(paths[::-1], size, images=images, cameras=cameras)
         except CalibrationError:
             return None, [Finding("error", "calibration", str(error))]  # the message holds the advice
         return rig, [Finding("error", "calibration", "the right camera is given first", "exchange the two files of --calib")]

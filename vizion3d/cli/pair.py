@@ -7,7 +7,7 @@ import argparse
 
 
 def add_pair_arguments(parser: argparse.ArgumentParser, *, calib_required: bool = True) -> None:
-    """Add LEFT RIGHT --calib FILE [FILE]; without calib_required it may be left out, and is an empty list then."""
+    """Add LEFT RIGHT --calib FILE [FILE] --cameras L R; without calib_required --calib may be left out, and is an empty list."""
     parser.add_argument("left", help="left image, rectified")
     parser.add_argument("right", help="right image, rectified")
     parser.add_argument(
@@ -17,4 +17,11 @@ def add_pair_arguments(parser: argparse.ArgumentParser, *, calib_required: bool 
         default=[],
         metavar="FILE",
         help="calibration: Middlebury or KITTI calib.txt, or the YAML files of the left and the right camera",
+    )
+    parser.add_argument(
+        "--cameras",
+        nargs=2,
+        type=int,
+        metavar=("L", "R"),
+        help="numbers of the left and the right camera, if the file has more than two (default: by the images' folders)",
     )

@@ -40,7 +40,9 @@ def run(arguments: argparse.Namespace) -> int:
     set_threads(options.threads)
     left, right = load_rgb(arguments.left, "LEFT"), load_rgb(arguments.right, "RIGHT")
     size = left.shape[1], left.shape[0]
-    rig = load_stereo_rig(arguments.calib, image_size=size) if arguments.calib else StereoRig.uncalibrated(*size)
+    rig = StereoRig.uncalibrated(*size)
+    if arguments.calib:
+        rig = load_stereo_rig(arguments.calib, size, images=(arguments.left, arguments.right), cameras=arguments.cameras)
     estimator = StereoDepthEstimator.open(options.model, options)
     start = time.perf_counter()
     prediction = estimator.estimate(left, right, rig, **options.matching())
