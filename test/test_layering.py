@@ -25,7 +25,8 @@ CORE = {
     "calibration_files": "camera errors yaml",
     "rays": "camera errors numpy",
     "geometry": "camera torch",
-    "images": "errors numpy PIL torch",
+    "bit_depth": "errors numpy",
+    "images": "bit_depth errors cv2 numpy PIL torch",
     "pointcloud": "errors numpy open3d",
     "flying_pixels": "torch",
     "resize": "errors torch",
@@ -47,11 +48,11 @@ MESSAGES = "builtin_interfaces sensor_msgs std_msgs stereo_msgs"
 ROS = {
     "__init__": "",
     # no rclpy: for every door that speaks in messages
-    "conversions": f"core.camera core.errors core.geometry core.stereo {MESSAGES} cv2 cv_bridge numpy torch",
+    "conversions": f"core.bit_depth core.camera core.errors core.geometry core.stereo {MESSAGES} cv2 cv_bridge numpy torch",
     "pairing": "",
     "settings": "core.option_records core.options parameters",
-    "stereo_frames": f"core.camera core.stereo conversions settings {MESSAGES} numpy",
-    "mono_frames": f"core.camera core.errors core.lifting core.rays conversions settings {MESSAGES} numpy torch",
+    "stereo_frames": f"core.bit_depth core.camera core.stereo conversions settings {MESSAGES} numpy",
+    "mono_frames": f"core.bit_depth core.camera core.errors core.lifting core.rays conversions settings {MESSAGES} numpy torch",
     "params_command": "parameters settings",
     "bag_reader": "core.errors rosbags",
     # plain Python of the live door
@@ -65,8 +66,8 @@ ROS = {
     "program": "core.errors rclpy",
     "node": "core.errors conversions diagnostics fast_dds inputs logs parameters settings worker "
     "diagnostic_msgs rcl_interfaces rclpy torch",
-    "stereo_node": "core.errors core.stereo node program settings stereo_frames worker numpy",
-    "mono_node": "core.lifting mono_frames node program settings worker",
+    "stereo_node": "core.bit_depth core.errors core.stereo node program settings stereo_frames worker numpy",
+    "mono_node": "core.bit_depth core.lifting mono_frames node program settings worker",
     "launching": "fast_dds launch launch_ros yaml",
     # stand-ins for those without a robot
     "bag_player": "core.errors bag_reader builtin_interfaces rclpy rosgraph_msgs",

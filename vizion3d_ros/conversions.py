@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import array
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -15,6 +16,7 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
 from std_msgs.msg import Header
 from stereo_msgs.msg import DisparityImage
 
+from vizion3d.bit_depth import Levels
 from vizion3d.camera import Calibration, PinholeCamera
 from vizion3d.errors import InputError
 from vizion3d.geometry import flip_optical_opengl
@@ -39,7 +41,7 @@ _BYTE_ENCODINGS: dict[str, tuple[int, int | None]] = {
     "yuyv": (2, cv2.COLOR_YUV2RGB_YUY2),
     "yuv422_yuy2": (2, cv2.COLOR_YUV2RGB_YUY2),
 }
-# 16-bit encodings are read by their upper byte; the 8-bit twin says how.
+# 16-bit encodings are brought to 8 bits by `Levels`; the 8-bit twin says what the channels are.
 _WORD_ENCODINGS = {
     "mono16": "mono8",
     "16UC1": "mono8",
@@ -60,23 +62,40 @@ def stamp_ns(stamp: Time) -> int:
     return stamp.sec * 1_000_000_000 + stamp.nanosec
 
 
-def rgb_from_image(message: Image) -> np.ndarray:
-    """Decode an image message to (H, W, 3) uint8 RGB. rgb8 is not copied; `step` is honoured.
+def rgb_from_images(messages: Sequence[Image], levels: Levels) -> list[np.ndarray]:
+    """Decode the image messages of one moment to (H, W, 3) uint8 RGB. rgb8 is not copied; `step` is honoured.
 
     Encodings that are not known here go to cv_bridge where it is installed.
 
+    Args:
+        messages: one image, or a pair.
+        levels: brings 16-bit images to 8 bits, all of one moment by the same range.
+
     Raises:
-        InputError: the encoding is not supported, or size, step and amount of data do not fit together.
+        InputError: an encoding is not supported, or size, step and amount of data do not fit together.
     """
+    raw = [_raw_pixels(message) for message in messages]
+    pixels = levels.to_8_bit(*(pixels for pixels, _ in raw))
+    return [_to_rgb(image, code) for image, (_, code) in zip(pixels, raw, strict=True)]
+
+
+def rgb_from_image(message: Image, levels: Levels | None = None) -> np.ndarray:
+    """Decode one image message as `rgb_from_images` does, by its own levels if there is no stream of them."""
+    return rgb_from_images([message], levels or Levels())[0]
+
+
+def _raw_pixels(message: Image) -> tuple[np.ndarray, int | None]:
+    """The pixels as they are in the message, and the OpenCV code that makes RGB of them."""
     if message.encoding in _BYTE_ENCODINGS:
         bytes_a_pixel, code = _BYTE_ENCODINGS[message.encoding]
-        pixels = _pixels(message, np.dtype(np.uint8), bytes_a_pixel)
-    elif message.encoding in _WORD_ENCODINGS:
+        return _pixels(message, np.dtype(np.uint8), bytes_a_pixel), code
+    if message.encoding in _WORD_ENCODINGS:
         channels, code = _BYTE_ENCODINGS[_WORD_ENCODINGS[message.encoding]]
-        words = _pixels(message, np.dtype(">u2" if message.is_bigendian else "<u2"), channels)
-        pixels = (words >> 8).astype(np.uint8)
-    else:
-        return _rgb_from_cv_bridge(message)
+        return _pixels(message, np.dtype(">u2" if message.is_bigendian else "<u2"), channels), code
+    return _rgb_from_cv_bridge(message), None
+
+
+def _to_rgb(pixels: np.ndarray, code: int | None) -> np.ndarray:
     return pixels if code is None else cv2.cvtColor(np.ascontiguousarray(pixels), code)
 
 

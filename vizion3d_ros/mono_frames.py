@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
+from vizion3d.bit_depth import Levels
 from vizion3d.camera import Calibration, PinholeCamera
 from vizion3d.errors import CalibrationError
 from vizion3d.lifting import MonoPrediction
@@ -54,14 +55,18 @@ class MonoView(NamedTuple):
             return None
 
 
-def decode(messages: Sequence[Any]) -> MonoView:
+def decode(messages: Sequence[Any], levels: Levels | None = None) -> MonoView:
     """One message of each of `INPUTS` as a view; that of the camera may be None.
+
+    Args:
+        messages: in the order of `INPUTS`.
+        levels: of the stream, which bring images of more than 8 bits to 8; None goes by these ones alone.
 
     Raises:
         InputError: the image cannot be read.
     """
     image, info = messages
-    return MonoView(conversions.rgb_from_image(image), image, info)
+    return MonoView(conversions.rgb_from_image(image, levels), image, info)
 
 
 def outputs(prediction: MonoPrediction, view: MonoView, settings: MonoFrameSettings) -> dict[str, Callable[[], Any]]:

@@ -10,6 +10,7 @@ if __name__ == "__main__":  # before the slow imports, for Ctrl-C to be quiet du
 
 from typing import Any
 
+from vizion3d.bit_depth import Levels
 from vizion3d.lifting import MonoDepthEstimator
 from vizion3d_ros import mono_frames
 from vizion3d_ros.node import DepthNode
@@ -33,6 +34,7 @@ class MonoDepthNode(DepthNode[MonoSettings, MonoDepthEstimator]):
         worker: Worker | None = None,
         **node_arguments: Any,
     ) -> None:
+        self._levels = Levels()
         super().__init__(
             name,
             MonoSettings,
@@ -61,7 +63,7 @@ class MonoDepthNode(DepthNode[MonoSettings, MonoDepthEstimator]):
         """See `DepthNode.process`."""
         settings = self.settings
         with self.diagnostics.stage("decode"):
-            view = mono_frames.decode(messages)
+            view = mono_frames.decode(messages, self._levels)
         with self.diagnostics.stage("estimate"):
             prediction = self.estimator.estimate(view.rgb, view.camera(settings))
         self.publish(mono_frames.outputs(prediction, view, settings))

@@ -11,6 +11,7 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 from stereo_msgs.msg import DisparityImage
 
+from vizion3d.bit_depth import Levels
 from vizion3d.camera import StereoRig
 from vizion3d.stereo import StereoPrediction
 from vizion3d.stereo.matchers import StereoMatcher
@@ -52,15 +53,19 @@ def topics(matcher: StereoMatcher) -> dict[str, type]:
     return {topic: kind for topic, kind in OUTPUTS.items() if not missing.get(topic)}
 
 
-def decode(messages: Sequence[Any]) -> StereoPair:
+def decode(messages: Sequence[Any], levels: Levels | None = None) -> StereoPair:
     """One message of each of `INPUTS` as a pair.
+
+    Args:
+        messages: in the order of `INPUTS`.
+        levels: of the stream, which bring images of more than 8 bits to 8; None goes by these ones alone.
 
     Raises:
         InputError: an image cannot be read.
         CalibrationError: the two CameraInfo describe no rig.
     """
     left_image, left_info, right_image, right_info = messages
-    left, right = (conversions.rgb_from_image(image) for image in (left_image, right_image))
+    left, right = conversions.rgb_from_images((left_image, right_image), levels or Levels())
     rig = StereoRig.from_calibrations(
         conversions.calibration_from_camera_info(left_info),
         conversions.calibration_from_camera_info(right_info),

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from vizion3d.bit_depth import Levels
 from vizion3d.errors import WeightsError
 from vizion3d.stereo import StereoDepthEstimator
 from vizion3d.stereo.rectification import RectificationReport, vertical_offset
@@ -40,6 +41,7 @@ class StereoDepthNode(DepthNode[StereoSettings, StereoDepthEstimator]):
         worker: Worker | None = None,
         **node_arguments: Any,
     ) -> None:
+        self._levels = Levels()
         self._rows = RectificationReport(matches=0)
         self._rows_checked_s = -math.inf
         super().__init__(name, StereoSettings, stereo_frames.INPUTS, estimator=estimator, worker=worker, **node_arguments)
@@ -67,7 +69,7 @@ class StereoDepthNode(DepthNode[StereoSettings, StereoDepthEstimator]):
         """See `DepthNode.process`."""
         settings = self.settings
         with self.diagnostics.stage("decode"):
-            pair = stereo_frames.decode(messages)
+            pair = stereo_frames.decode(messages, self._levels)
         with self.diagnostics.stage("estimate"):
             prediction = self.estimator.estimate(pair.left, pair.right, pair.rig, **settings.matching())
         self.publish(stereo_frames.outputs(prediction, pair, settings))

@@ -11,8 +11,9 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 from ros_harness import make_header
 from sensor_msgs.msg import CameraInfo, Image
 
+from vizion3d.bit_depth import LevelOptions, Levels
 from vizion3d.errors import InputError
-from vizion3d_ros.conversions import calibration_from_camera_info, image_from_array, rgb_from_image
+from vizion3d_ros.conversions import calibration_from_camera_info, image_from_array, rgb_from_image, rgb_from_images
 
 HEADER = make_header(0)
 RGB = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
@@ -61,6 +62,26 @@ def test_byte_order_matters_for_words_and_not_for_bytes():
     message = image_from_array(RGB, "rgb8", HEADER)
     message.is_bigendian = 1  # some drivers set it for byte images
     np.testing.assert_array_equal(rgb_from_image(message), RGB)
+
+
+@pytest.mark.parametrize("encoding", ["mono16", "16UC1", "rgb16", "bgr16", "bayer_rggb16", "bayer_grbg16"])
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_fewer_bits_in_16_are_as_good_as_8(encoding, bits):
+    pixels = RGB if encoding in ("rgb16", "bgr16") else GREY
+    shallow = image_from_array(pixels, encoding.replace("16UC1", "8UC1").replace("16", "8"), HEADER)
+    deep = image_from_array(pixels.astype(np.uint16) << (bits - 8), encoding, HEADER)
+    np.testing.assert_array_equal(rgb_from_image(deep), rgb_from_image(shallow))
+
+
+def test_a_pair_of_messages_shares_its_range_and_a_stream_keeps_it():
+    bright, dark = (image_from_array(GREY.astype(np.uint16) << shift, "mono16", HEADER) for shift in (4, 2))
+    levels = Levels()
+    left, right = rgb_from_images([dark, bright], levels)
+    np.testing.assert_array_equal((left[..., 0], right[..., 0]), (GREY >> 2, GREY))
+    np.testing.assert_array_equal(rgb_from_image(dark, levels)[..., 0], GREY >> 2)
+    np.testing.assert_array_equal(rgb_from_image(dark)[..., 0], GREY)
+    left, right = rgb_from_images([image_from_array(GREY, "mono8", HEADER), bright], Levels(LevelOptions(16)))
+    np.testing.assert_array_equal((left[..., 0], right[..., 0]), (GREY, GREY >> 4))
 
 
 # Colours of the top left 2x2 pixels of each pattern, row by row.

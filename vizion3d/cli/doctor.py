@@ -33,10 +33,10 @@ def run(options: argparse.Namespace) -> int:
         InputError: an image or calibration file does not exist, or an image cannot be read.
     """
     from vizion3d.errors import InputError
-    from vizion3d.images import load_rgb
+    from vizion3d.images import load_rgb_pair
     from vizion3d.stereo.diagnosis import check_pair, check_rig
 
-    left, right = load_rgb(options.left, "LEFT"), load_rgb(options.right, "RIGHT")
+    left, right = load_rgb_pair(options.left, options.right, ("LEFT", "RIGHT"))
     for path in options.calib:
         if not Path(path).is_file():
             raise InputError(f"--calib: there is no file {path}")

@@ -7,7 +7,7 @@ import argparse
 
 
 def add_pair_arguments(parser: argparse.ArgumentParser, *, calib_required: bool = True) -> None:
-    """Add LEFT RIGHT --calib FILE [FILE] --cameras L R; without calib_required --calib may be left out, and is an empty list."""
+    """Add LEFT RIGHT --calib FILE [FILE] --cameras L R; --calib is an empty list if it may be left out and is."""
     parser.add_argument("left", help="left image, rectified")
     parser.add_argument("right", help="right image, rectified")
     parser.add_argument(

@@ -32,13 +32,13 @@ def run(arguments: argparse.Namespace) -> int:
     from vizion3d.calibration_files import load_stereo_rig
     from vizion3d.camera import StereoRig
     from vizion3d.cli.files import write_depth_png, write_pfm, write_rgb_png
-    from vizion3d.images import load_rgb
+    from vizion3d.images import load_rgb_pair
     from vizion3d.stereo import StereoDepthEstimator
     from vizion3d.visualize import colorize_disparity
 
     options = read_options(arguments, RobotStereoOptions)
     set_threads(options.threads)
-    left, right = load_rgb(arguments.left, "LEFT"), load_rgb(arguments.right, "RIGHT")
+    left, right = load_rgb_pair(arguments.left, arguments.right, ("LEFT", "RIGHT"))
     size = left.shape[1], left.shape[0]
     rig = StereoRig.uncalibrated(*size)
     if arguments.calib:

@@ -13,7 +13,7 @@ import numpy as np
 from vizion3d import weights
 from vizion3d.camera import PinholeCamera, StereoRig
 from vizion3d.errors import InputError
-from vizion3d.images import ImageInput, load_rgb
+from vizion3d.images import ImageInput, load_rgb_pair
 from vizion3d.option_records import finite_number, opening_part, with_default
 from vizion3d.options import PAGE_STEREO_MODEL, StereoOptions
 from vizion3d.results import DepthResult
@@ -174,8 +174,7 @@ class StereoDepth:
             _tell_assumed_rig()
         if not isinstance(command.model_backend, (str, os.PathLike)):
             raise InputError(f"model_backend is {command.model_backend!r}; a name, a path or an address is needed")
-        left = load_rgb(command.left_image, "left_image")
-        right = load_rgb(command.right_image, "right_image")
+        left, right = load_rgb_pair(command.left_image, command.right_image, ("left_image", "right_image"))
         estimator = _open_estimator(command.model_backend, config)
         prediction = estimator.estimate(left, right, config.rig(left.shape[1], left.shape[0]), **config.matching())
         return _result(prediction, estimator, left, command)
