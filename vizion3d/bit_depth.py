@@ -16,6 +16,7 @@ from functools import cached_property
 import numpy as np
 
 from vizion3d.errors import InputError
+from vizion3d.options import ImageOptions
 
 _LOG = logging.getLogger(__name__)
 
@@ -68,48 +69,24 @@ class LevelRange:
         return scaled.clip(0, 255).astype(np.uint8)
 
 
-@dataclass(frozen=True)
-class LevelOptions:
-    """What the user says about pictures of more than 8 bits.
-
-    Attributes:
-        image_bits: "auto", or how many of the lower bits are used, 8 to 16.
-        image_range: (lowest, highest) value, which become 0 and 255; None leaves it to `image_bits`.
-
-    Raises:
-        InputError: a value is not among these.
-    """
-
-    image_bits: str | int = "auto"
-    image_range: tuple[float, float] | None = None
-
-    def __post_init__(self) -> None:
-        if str(self.image_bits) not in ("auto", *map(str, range(8, 17))):
-            raise InputError(f"image_bits is {self.image_bits!r}; it must be auto, or 8 to 16")
-        if self.image_range is not None and not _is_range(self.image_range):
-            raise InputError(
-                f"image_range is {self.image_range!r}; it must be two numbers, the value that becomes black and a larger one "
-                "that becomes white"
-            )
-
-    def fixed(self, is_float: bool) -> LevelRange | None:
-        """The range that the user gives, None for auto."""
-        if self.image_range is not None:
-            low, high = map(float, self.image_range)
-            return LevelRange(low, high, 0.0 if is_float else 1.0)
-        return None if self.image_bits == "auto" else LevelRange(0, 2 ** int(self.image_bits) - 1)
-
-
 class Levels:
     """The range of a stream of pictures: chosen at the first ones, only ever widened, and told when it changes.
 
     Args:
-        options: what the user says.
+        options: what the user says; None leaves it to the pictures.
+
+    Attributes:
+        range: the one so far; None before there was a picture that tells it.
     """
 
-    def __init__(self, options: LevelOptions | None = None) -> None:
-        self._options = options or LevelOptions()
+    def __init__(self, options: ImageOptions | None = None) -> None:
+        self._options = options or ImageOptions()
         self.range: LevelRange | None = None
+
+    def under(self, options: ImageOptions) -> Levels:
+        """These levels if they were chosen under the same options, else new ones."""
+        same = (options.image_bits, options.image_range) == (self._options.image_bits, self._options.image_range)
+        return self if same else Levels(options)
 
     def to_8_bit(self, *pictures: np.ndarray) -> list[np.ndarray]:
         """The pictures of one moment (one, or a pair) as uint8, all by one range.
@@ -124,7 +101,7 @@ class Levels:
         if not deep:
             return list(pictures)
         is_float = any(picture.dtype.kind == "f" for picture in deep)
-        used = self._options.fixed(is_float) or self._widened(deep, is_float)
+        used = _given_range(self._options, is_float) or self._widened(deep, is_float)
         return [picture if picture.dtype == np.uint8 else used.to_8_bit(picture) for picture in pictures]
 
     def _widened(self, pictures: Sequence[np.ndarray], is_float: bool) -> LevelRange:
@@ -141,6 +118,13 @@ class Levels:
             _LOG.info("images of more than 8 bits: %s%s", "widened to " if self.range else "", used)
         self.range = used
         return used
+
+
+def _given_range(options: ImageOptions, is_float: bool) -> LevelRange | None:
+    """The range that the user gives, None for auto."""
+    if any(options.image_range):
+        return LevelRange(*options.image_range, 0.0 if is_float else 1.0)
+    return None if options.image_bits == "auto" else LevelRange(0, 2 ** int(options.image_bits) - 1)
 
 
 def _found_range(samples: np.ndarray, is_float: bool) -> LevelRange:
@@ -167,11 +151,3 @@ def _sampled(picture: np.ndarray) -> np.ndarray:
     """Some thousand values all over the picture; every odd pixel, so that no colour of a mosaic is missed."""
     step = math.ceil(math.sqrt(picture.shape[0] * picture.shape[1] / _SAMPLES)) | 1
     return picture[::step, ::step].ravel()
-
-
-def _is_range(values: object) -> bool:
-    try:
-        low, high = (float(value) for value in values)  # type: ignore[attr-defined]
-    except (TypeError, ValueError):
-        return False
-    return math.isfinite(low) and math.isfinite(high) and low < high

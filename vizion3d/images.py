@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Union
 
 import numpy as np
 
-from vizion3d.bit_depth import LevelOptions, Levels
+from vizion3d.bit_depth import Levels
 from vizion3d.errors import InputError, MissingImageError
+from vizion3d.options import ImageOptions
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -24,14 +25,14 @@ _TIFF = b"II*\0", b"MM\0*"
 ImageInput = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, np.ndarray, "PIL.Image.Image"]
 
 
-def load_rgb(image: ImageInput, name: str = "image", levels: LevelOptions | None = None) -> np.ndarray:
+def load_rgb(image: ImageInput, name: str = "image", options: ImageOptions | None = None) -> np.ndarray:
     """Decode an image to RGB, with its EXIF orientation applied.
 
     Args:
         image: a path, the bytes of a picture file, a PIL image, or an array: (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA,
             uint8 or uint16.
         name: what to call it in messages.
-        levels: which values of pictures of more than 8 bits become 0 to 255; None goes by what is in the picture.
+        options: which values of pictures of more than 8 bits become 0 to 255; None goes by what is in the picture.
 
     Returns:
         (H, W, 3) uint8 RGB, C-contiguous; an array that is this already is not copied.
@@ -40,23 +41,23 @@ def load_rgb(image: ImageInput, name: str = "image", levels: LevelOptions | None
         InputError: it is none of these, cannot be decoded, or is empty.
         MissingImageError: the path does not exist.
     """
-    return _rgb([_decode(image, name)], (name,), levels)[0]
+    return _rgb([_decode(image, name)], (name,), options)[0]
 
 
 def load_rgb_pair(
     left: ImageInput,
     right: ImageInput,
     names: tuple[str, str] = ("left image", "right image"),
-    levels: LevelOptions | None = None,
+    options: ImageOptions | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Decode two images of one moment as `load_rgb` does, both with the same levels."""
-    left_rgb, right_rgb = _rgb([_decode(image, name) for image, name in zip((left, right), names, strict=True)], names, levels)
+    left_rgb, right_rgb = _rgb([_decode(image, name) for image, name in zip((left, right), names, strict=True)], names, options)
     return left_rgb, right_rgb
 
 
-def _rgb(pictures: list[np.ndarray], names: tuple[str, ...], levels: LevelOptions | None) -> list[np.ndarray]:
+def _rgb(pictures: list[np.ndarray], names: tuple[str, ...], options: ImageOptions | None) -> list[np.ndarray]:
     try:
-        pictures = Levels(levels).to_8_bit(*pictures)
+        pictures = Levels(options).to_8_bit(*pictures)
     except InputError as error:
         raise InputError(f"{' and '.join(names)}: {error}") from None
     return [_three_channels(picture) for picture in pictures]

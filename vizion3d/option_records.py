@@ -164,8 +164,8 @@ def _checked(field: dataclasses.Field, value: Any) -> Any:
     name, kind = field.name, field.metadata["kind"]
     if kind is tuple:
         return _checked_tuple(field, value)
-    value = _converted(name, value, kind)
     choices, limits = field.metadata["choices"], field.metadata["limits"]
+    value = str(value) if str(value) in choices else _converted(name, value, kind)  # some choices are numbers
     if choices and value not in choices:
         raise InputError(f'{name} is "{value}"; it must be one of: {", ".join(choices)}')
     if limits and not limits[0] <= value <= limits[1]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vizion3d.errors import InputError
 from vizion3d.option_records import Options, option
 
 # What `StereoDepthCommand` takes: the network of the page that it keeps compatible with, in its smallest size.
@@ -30,6 +31,32 @@ class ValidityLimits(Options):
     occ_threshold: float = option(
         0.5, "smallest visibility of a valid pixel; near 1 is seen by both cameras, 0 is occluded", limits=(0.0, 1.0)
     )
+
+
+@dataclass(frozen=True)
+class ImageOptions(Options):
+    """How images of more than 8 bits are brought to 8 bits, see `vizion3d.bit_depth`.
+
+    Raises:
+        InputError: a value is not legal, or the range is empty.
+    """
+
+    image_bits: str = option(
+        "auto",
+        "how many of their bits images of 10 to 16 bits use; auto goes by what is in the first ones, and only ever widens",
+        choices=("auto", *map(str, range(8, 17))),
+    )
+    image_range: tuple[float, float] = option(
+        (0.0, 0.0), "values of images of more than 8 bits that become black and white; 0 and 0 leave it to image_bits"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        low, high = self.image_range
+        if high <= low and (low or high):
+            raise InputError(
+                f"image_range is {self.image_range}; it must be the value that becomes black, then a larger one for white"
+            )
 
 
 @dataclass(frozen=True)
@@ -55,7 +82,7 @@ class ProgramOptions(Options):
 
 
 @dataclass(frozen=True)
-class MonoOptions(RunOptions):
+class MonoOptions(ImageOptions, RunOptions):
     """What may be chosen about a single picture at every door, but for the model."""
 
     input_size: int = option(
@@ -127,7 +154,7 @@ class ScaleOptions(Options):
 
 
 @dataclass(frozen=True)
-class StereoOptions(RunOptions, ScaleOptions, ValidityLimits):
+class StereoOptions(ImageOptions, RunOptions, ScaleOptions, ValidityLimits):
     """What may be chosen about stereo at every door, but for the model."""
 
     cloud_edge_filter: bool = option(True, "leave pixels that hang between two surfaces out of the point cloud")

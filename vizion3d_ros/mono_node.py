@@ -62,6 +62,7 @@ class MonoDepthNode(DepthNode[MonoSettings, MonoDepthEstimator]):
     def process(self, messages: tuple[Any, ...]) -> None:
         """See `DepthNode.process`."""
         settings = self.settings
+        self._levels = self._levels.under(settings)
         with self.diagnostics.stage("decode"):
             view = mono_frames.decode(messages, self._levels)
         with self.diagnostics.stage("estimate"):

@@ -34,6 +34,8 @@ def declare(node: Node, settings_type: type[T]) -> T:
             description=_describe(field),
             read_only=metadata["read_only"],
             additional_constraints=f"one of: {', '.join(metadata['choices'])}" if metadata["choices"] else "",
+            # YAML makes an integer of the choice 12, and of the floats [0, 1].
+            dynamic_typing=metadata["kind"] is tuple or any(map(str.isdigit, metadata["choices"])),
         )
         if metadata["limits"]:
             low, high = metadata["limits"]

@@ -68,6 +68,7 @@ class StereoDepthNode(DepthNode[StereoSettings, StereoDepthEstimator]):
     def process(self, messages: tuple[Any, ...]) -> None:
         """See `DepthNode.process`."""
         settings = self.settings
+        self._levels = self._levels.under(settings)
         with self.diagnostics.stage("decode"):
             pair = stereo_frames.decode(messages, self._levels)
         with self.diagnostics.stage("estimate"):

@@ -12,10 +12,11 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from vizion3d.bit_depth import LevelOptions, LevelRange, Levels
+from vizion3d.bit_depth import LevelRange, Levels
 from vizion3d.camera import PinholeCamera, StereoRig
 from vizion3d.errors import InputError
 from vizion3d.images import load_rgb, load_rgb_pair
+from vizion3d.options import ImageOptions, StereoOptions
 from vizion3d.stereo import StereoDepthEstimator
 
 EIGHT_BITS = np.random.default_rng(0).integers(0, 256, (60, 80), dtype=np.uint8)
@@ -46,12 +47,12 @@ def test_the_bits_that_are_used_are_found(bits, caplog):
 @pytest.mark.parametrize("bits", range(8, 17))
 def test_the_bits_that_the_user_says_are_taken(bits):
     for given in (bits, str(bits)):
-        (found,) = Levels(LevelOptions(given)).to_8_bit(deepened(EIGHT_BITS // 4, bits))
+        (found,) = Levels(ImageOptions(given)).to_8_bit(deepened(EIGHT_BITS // 4, bits))
         np.testing.assert_array_equal(found, EIGHT_BITS // 4)
 
 
 def test_8_bit_pictures_are_left_alone():
-    levels = Levels(LevelOptions(12, (3, 7)))
+    levels = Levels(ImageOptions(12, (3, 7)))
     assert levels.to_8_bit(EIGHT_BITS)[0] is EIGHT_BITS
     assert levels.range is None
 
@@ -61,7 +62,7 @@ def test_a_thermal_picture_keeps_its_levels():
     (found,) = Levels().to_8_bit(scene)
     assert len(np.unique(found)) > 200
     assert (np.diff(found.ravel().astype(int)) >= 0).all()  # nothing wraps around
-    (given,) = Levels(LevelOptions(image_range=(21000, 22500))).to_8_bit(scene)
+    (given,) = Levels(ImageOptions(image_range=(21000, 22500))).to_8_bit(scene)
     assert (given.min(), given.max(), len(np.unique(given))) == (0, 255, 256)
 
 
@@ -103,6 +104,14 @@ def test_a_stream_only_ever_widens_and_says_so(caplog):
     ]
 
 
+def test_a_stream_begins_anew_under_other_options():
+    levels = Levels()
+    levels.to_8_bit(deepened(EIGHT_BITS, 12))
+    assert levels.under(ImageOptions()) is levels
+    assert levels.under(StereoOptions(z_far=3.0)) is levels
+    assert levels.under(ImageOptions(14)).range is None
+
+
 def test_a_thermal_stream_that_drifts_seldom_widens(caplog):
     caplog.set_level("INFO")
     levels = Levels()
@@ -126,14 +135,14 @@ def test_a_covered_lens_decides_nothing():
 
 @pytest.mark.parametrize("bits", [7, 17, "12 bits", None, -8])
 def test_impossible_bits_are_refused(bits):
-    with pytest.raises(InputError, match="image_bits is .*; it must be auto, or 8 to 16"):
-        LevelOptions(bits)
+    with pytest.raises(InputError, match="image_bits is .*; it must be"):
+        ImageOptions(bits)
 
 
 @pytest.mark.parametrize("wrong", [(5, 5), (7, 3), (1,), (1, 2, 3), (0, float("nan")), ("a", "b"), 4])
 def test_impossible_ranges_are_refused(wrong):
-    with pytest.raises(InputError, match="image_range is .*; it must be two numbers"):
-        LevelOptions(image_range=wrong)
+    with pytest.raises(InputError, match="image_range is .*; it must be"):
+        ImageOptions(image_range=wrong)
 
 
 # --- files ---
@@ -190,9 +199,9 @@ def test_other_numbers_are_refused_unless_their_range_is_given():
     for pixels, what in ((floats, "floats from -20 to 745"), (words, "whole numbers from 0 to 255000")):
         with pytest.raises(InputError, match=f"left: the picture holds {what}; .*image_range"):
             load_rgb(encoded(pixels, ".tiff"), "left")
-    found = load_rgb(encoded(floats, ".tiff"), levels=LevelOptions(image_range=(-20, 745)))
+    found = load_rgb(encoded(floats, ".tiff"), options=ImageOptions(image_range=(-20, 745)))
     assert np.abs(found[..., 0].astype(int) - EIGHT_BITS).max() <= 1
-    found = load_rgb(encoded(words, ".tiff"), levels=LevelOptions(image_range=(0, 255000)))
+    found = load_rgb(encoded(words, ".tiff"), options=ImageOptions(image_range=(0, 255000)))
     np.testing.assert_array_equal(found[..., 0], EIGHT_BITS)
 
 

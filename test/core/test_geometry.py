@@ -113,9 +113,10 @@ def test_exact_disparity_gives_exact_depth(binning, roi, doffs_px, resize):
     rig = StereoRig.from_calibrations(left, right, size)
 
     # A slanted wall, seen at the places of the full image that the pixels of the image at hand stand for.
-    x, y, width, height = roi if any(roi) else (0, 0, 320, 240)
-    u = x + torch.arange(size[0], dtype=torch.float64) * width / size[0]
-    v = y + torch.arange(size[1], dtype=torch.float64)[:, None] * height / size[1]
+    (x, y, width, _), (bin_x, bin_y) = roi if any(roi) else (0, 0, 320, 240), left.effective_binning
+    sx, sy = left.image_scale(size)
+    u = x + bin_x * ((torch.arange(size[0], dtype=torch.float64) + 0.5) / sx - 0.5)
+    v = y + bin_y * ((torch.arange(size[1], dtype=torch.float64)[:, None] + 0.5) / sy - 0.5)
     ray_x, ray_y = (u - full.left.cx) / full.left.fx, (v - full.left.cy) / full.left.fy
     depth_m = 2.0 / (1 + 0.3 * ray_x - 0.2 * ray_y)
     full_disparity_px = full.left.fx * full.baseline_m / depth_m - doffs_px

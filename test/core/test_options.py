@@ -48,7 +48,7 @@ def another_value(field: dataclasses.Field):
     if kind is str:
         return (field.metadata["choices"] or ("", "other"))[1]
     if kind is tuple:
-        return tuple(number + 1 for number in default)
+        return tuple(number + place for place, number in enumerate(default, 1))
     return kind(default + field.metadata["limits"][1]) / 2 if kind is float else default + 1
 
 

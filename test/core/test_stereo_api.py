@@ -446,6 +446,21 @@ def test_depth_hardly_depends_on_the_scale(frame, rig, scale_factor):
     assert np.median(ratio) == pytest.approx(1, abs=0.015)
 
 
+# --- images of more than 8 bits ---
+
+
+def test_deep_pictures_give_the_depth_of_their_8_bits(small, result):
+    deep = [image.astype(np.uint16) << 4 for image in (small.left, small.right)]
+    for advanced_config in (CONFIG, config(image_bits=12), config(image_range=(0, 4095))):
+        np.testing.assert_array_equal(match(*deep, advanced_config=advanced_config).depth, result.depth)
+
+
+def test_both_pictures_are_brought_to_8_bits_alike(small):
+    left, right = small.left.astype(np.uint16) << 2, small.right.astype(np.uint16) << 4
+    found = match(left, right)
+    np.testing.assert_array_equal(found.depth, match(small.left >> 2, small.right).depth)
+
+
 # --- mistakes ---
 
 

@@ -11,8 +11,9 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 from ros_harness import make_header
 from sensor_msgs.msg import CameraInfo, Image
 
-from vizion3d.bit_depth import LevelOptions, Levels
+from vizion3d.bit_depth import Levels
 from vizion3d.errors import InputError
+from vizion3d.options import ImageOptions
 from vizion3d_ros.conversions import calibration_from_camera_info, image_from_array, rgb_from_image, rgb_from_images
 
 HEADER = make_header(0)
@@ -80,7 +81,7 @@ def test_a_pair_of_messages_shares_its_range_and_a_stream_keeps_it():
     np.testing.assert_array_equal((left[..., 0], right[..., 0]), (GREY >> 2, GREY))
     np.testing.assert_array_equal(rgb_from_image(dark, levels)[..., 0], GREY >> 2)
     np.testing.assert_array_equal(rgb_from_image(dark)[..., 0], GREY)
-    left, right = rgb_from_images([image_from_array(GREY, "mono8", HEADER), bright], Levels(LevelOptions(16)))
+    left, right = rgb_from_images([image_from_array(GREY, "mono8", HEADER), bright], Levels(ImageOptions(16)))
     np.testing.assert_array_equal((left[..., 0], right[..., 0]), (GREY, GREY >> 4))
 
 

@@ -8,12 +8,16 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
-from ros_harness import RosHarness, StereoSource, float_map
-from sensor_msgs.msg import PointField
+from ros_harness import RosHarness, StereoSource, float_map, make_header
+from sensor_msgs.msg import Image, PointField
 
 from vizion3d.camera import PinholeCamera, StereoRig
 from vizion3d.evaluate import Errors
+from vizion3d.images import load_rgb
+from vizion3d.options import ValidityLimits
+from vizion3d.stereo import StereoDepthEstimator
 from vizion3d.synthetic import default_scene, render_stereo
+from vizion3d_ros.conversions import image_from_array
 from vizion3d_ros.stereo_frames import OUTPUTS
 
 STAMP_NS = 1_700_000_000_123_456_789
@@ -131,3 +135,18 @@ def test_empty_cloud_is_still_a_cloud(ros, rig, frame):
     flat = np.full_like(frame.left, 127)  # nothing to match
     cloud = one_frame(ros, rig, type(frame)(**{**vars(frame), "left": flat, "right": flat}), cloud_organized=False)["points2"]
     assert (cloud.height, cloud.width, len(cloud.data)) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("parameters", [{}, {"image_bits": 12}, {"image_range": "[0,4095]"}])
+def test_12_bits_in_16_give_the_depth_of_their_8_bits(ros, shifted_rig, parameters):
+    frame = render_stereo(default_scene(), shifted_rig)
+    ros.start_stereo_node(**parameters)
+    depths = ros.listen("depth/image_rect", Image)
+    source = StereoSource(ros)
+    source.wait_for_subscribers()
+    grey = [image[..., 1] for image in (frame.left, frame.right)]
+    messages = [image_from_array(image.astype(np.uint16) << 4, "mono16", make_header(STAMP_NS)) for image in grey]
+    source.publish(frame.left, frame.right, shifted_rig, STAMP_NS, left_image_rect=messages[0], right_image_rect=messages[1])
+    ros.wait_for(lambda: depths, "depth")
+    prediction = StereoDepthEstimator("sgbm").estimate(*map(load_rgb, grey), shifted_rig)
+    np.testing.assert_array_equal(float_map(depths[0]), prediction.masked_depth(ValidityLimits()).numpy())

@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     for number, image in enumerate(arguments.images, 1):
         show_progress(number - 1, len(arguments.images))
         try:
-            line = _estimate_one(image, estimator, calibration, arguments.out / _unused_stem(image, stems))
+            line = _estimate_one(image, estimator, calibration, options, arguments.out / _unused_stem(image, stems))
         except Vizion3dError as error:
             if len(arguments.images) == 1:
                 raise
@@ -66,7 +66,9 @@ def _unused_stem(image: str, stems: set[str]) -> str:
     return stem
 
 
-def _estimate_one(image: str, estimator: MonoDepthEstimator, calibration: Calibration | None, out: Path) -> str:
+def _estimate_one(
+    image: str, estimator: MonoDepthEstimator, calibration: Calibration | None, options: RobotMonoOptions, out: Path
+) -> str:
     """Write the files of a picture, whose names begin with `out`; a line that says what was found."""
     import numpy as np
 
@@ -76,7 +78,7 @@ def _estimate_one(image: str, estimator: MonoDepthEstimator, calibration: Calibr
     from vizion3d.rays import pinhole_part, pixel_rays
     from vizion3d.visualize import colorize_depth
 
-    rgb = load_rgb(image, str(image))
+    rgb = load_rgb(image, str(image), options)
     height, width = rgb.shape[:2]
     start = time.perf_counter()
     prediction = estimator.estimate(rgb, pinhole_part(calibration, (width, height)) if calibration else None)

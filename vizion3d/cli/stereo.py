@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     options = read_options(arguments, RobotStereoOptions)
     set_threads(options.threads)
-    left, right = load_rgb_pair(arguments.left, arguments.right, ("LEFT", "RIGHT"))
+    left, right = load_rgb_pair(arguments.left, arguments.right, ("LEFT", "RIGHT"), options)
     size = left.shape[1], left.shape[0]
     rig = StereoRig.uncalibrated(*size)
     if arguments.calib:

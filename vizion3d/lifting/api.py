@@ -164,7 +164,7 @@ class DepthEstimation:
             raise InputError(f"advanced_config is {config!r}; a DepthEstimationAdvanceConfig is needed")
         if not isinstance(command.model_backend, (str, os.PathLike)):
             raise InputError(f"model_backend is {command.model_backend!r}; a name, a path or an address is needed")
-        rgb = load_rgb(command.image_input, "image_input")
+        rgb = load_rgb(command.image_input, "image_input", config)
         estimator = _open_estimator(command.model_backend, config)
         prediction = estimator.estimate(rgb, config.camera(rgb.shape[1], rgb.shape[0]))
         return DepthEstimationResult(

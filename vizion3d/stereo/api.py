@@ -174,7 +174,7 @@ class StereoDepth:
             _tell_assumed_rig()
         if not isinstance(command.model_backend, (str, os.PathLike)):
             raise InputError(f"model_backend is {command.model_backend!r}; a name, a path or an address is needed")
-        left, right = load_rgb_pair(command.left_image, command.right_image, ("left_image", "right_image"))
+        left, right = load_rgb_pair(command.left_image, command.right_image, ("left_image", "right_image"), config)
         estimator = _open_estimator(command.model_backend, config)
         prediction = estimator.estimate(left, right, config.rig(left.shape[1], left.shape[0]), **config.matching())
         return _result(prediction, estimator, left, command)
