@@ -21,25 +21,27 @@ CORE = {
     "errors": "",
     "option_records": "errors",
     "options": "errors option_records",
+    "records": "",
     "camera": "errors numpy",
     "calibration_files": "camera errors yaml",
     "rays": "camera errors numpy",
     "geometry": "camera torch",
     "bit_depth": "errors options numpy",
     "images": "bit_depth errors options cv2 numpy PIL torch",
-    "pointcloud": "errors numpy open3d",
+    "pointcloud": "errors records numpy open3d",
     "flying_pixels": "torch",
     "resize": "errors torch",
-    "results": "pointcloud numpy open3d",
+    "results": "pointcloud records numpy open3d",
     # what networks need
     "runtime": "errors torch",
     "weights": "__version__ errors torch",
     # the two tasks, which never know each other
-    "lifting": "camera errors geometry images option_records options pointcloud rays results runtime weights numpy torch",
-    "stereo": "camera errors flying_pixels geometry images option_records options pointcloud resize results runtime weights "
-    "cv2 numpy torch",
+    "lifting": "camera errors geometry images option_records options pointcloud rays records results runtime weights "
+    "numpy torch",
+    "stereo": "camera errors flying_pixels geometry images option_records options pointcloud records resize results runtime "
+    "weights cv2 numpy torch",
     # around them
-    "synthetic": "camera errors numpy",
+    "synthetic": "camera errors records numpy",
     "visualize": "errors cv2 numpy",
     "cli": "__version__ calibration_files camera errors images lifting option_records options rays stereo visualize weights "
     "cv2 numpy",

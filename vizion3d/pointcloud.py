@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vizion3d.errors import DependencyError, InputError
+from vizion3d.records import HoldsArrays
 
 if TYPE_CHECKING:
     import open3d
 
 
-@dataclass(frozen=True)
-class PointCloud:
+@dataclass(frozen=True, eq=False, repr=False)
+class PointCloud(HoldsArrays):
     """Points in OpenGL camera space (x right, y up, z backward), metres, with their colours.
 
     Attributes:

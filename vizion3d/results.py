@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vizion3d.pointcloud import PointCloud, depth_image_to_open3d
+from vizion3d.records import HoldsArrays
 
 if TYPE_CHECKING:
     import open3d
 
 
-@dataclass(frozen=True)
-class DepthResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class DepthResult(HoldsArrays):
     """The maps of one picture. Lists of lists and Open3D objects are made when they are first read.
 
     Attributes:

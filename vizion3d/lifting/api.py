@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -22,6 +23,7 @@ from vizion3d.option_records import finite_number, opening_part
 from vizion3d.options import MONO_MODEL, MonoOptions
 from vizion3d.pointcloud import PointCloud
 from vizion3d.rays import pinhole_part, pixel_rays
+from vizion3d.records import HoldsArrays
 from vizion3d.results import DepthResult
 
 _COUNTS_PER_METRE = 6553  # of the 16-bit depth in which vizion3D 1 passed its clouds on; kept for equal points
@@ -84,8 +86,8 @@ class DepthEstimationAdvanceConfig(MonoOptions, _Camera):
         return None if self.fx is None or self.fy is None else pinhole_part(self.calibration(width, height))
 
 
-@dataclass
-class DepthEstimationCommand:
+@dataclass(repr=False)
+class DepthEstimationCommand(HoldsArrays):
     """What to do with which picture.
 
     Attributes:
@@ -105,7 +107,7 @@ class DepthEstimationCommand:
     advanced_config: DepthEstimationAdvanceConfig = field(default_factory=DepthEstimationAdvanceConfig)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class DepthEstimationResult(DepthResult):
     """Depth of each pixel; arrays are (H, W).
 
@@ -120,23 +122,23 @@ class DepthEstimationResult(DepthResult):
 
     @property
     def min_depth(self) -> float:
-        """Smallest value of `depth`."""
-        return float(np.nanmin(self.depth))
+        """Smallest finite value of `depth`; NaN if there is none."""
+        return _extent(self.depth)[0]
 
     @property
     def max_depth(self) -> float:
-        """Largest value of `depth`."""
-        return float(np.nanmax(self.depth))
+        """Largest finite value of `depth`; NaN if there is none."""
+        return _extent(self.depth)[1]
 
     @cached_property
     def depth_image_array(self) -> np.ndarray:
         """uint16 picture of the depth: 65535 closest, 0 farthest."""
-        depth = np.where(np.isfinite(self.depth), self.depth, np.float32(np.nan))
-        low, high = np.nanmin(depth), np.nanmax(depth)
+        low, high = _extent(self.depth)
         if not high > low:
-            return np.zeros(depth.shape, np.uint16)
-        closeness = (depth - low) / (high - low)
-        return (65535 * np.nan_to_num(1 - closeness if self.is_metric else closeness)).astype(np.uint16)
+            return np.zeros(self.depth.shape, np.uint16)
+        closeness = (self.depth - np.float32(low)) / np.float32(high - low)
+        closeness = np.where(np.isfinite(closeness), 1 - closeness if self.is_metric else closeness, 0)
+        return (65535 * closeness).astype(np.uint16)
 
 
 class DepthEstimation:
@@ -188,14 +190,21 @@ def relative_cloud_depth(inverse_depth: np.ndarray) -> np.ndarray:
     Returns:
         (H, W) float32.
     """
-    low, high = np.nanmin(inverse_depth), np.nanmax(inverse_depth)
-    if not (np.isfinite(high - low) and high > low):
+    low, high = map(np.float32, _extent(inverse_depth))
+    if not high > low:
         return np.full_like(inverse_depth, np.nan)
-    distance = 1 - (inverse_depth - low) / (high - low)
+    known = np.where(np.isfinite(inverse_depth), inverse_depth, np.float32(np.nan))
+    distance = 1 - (known - low) / (high - low)
     metres = PSEUDO_NEAR_M + distance * (PSEUDO_FAR_M - PSEUDO_NEAR_M)
     counts = np.floor((_COUNTS_PER_METRE * metres).clip(1, 65535))
     depth = counts.astype(np.float32) / np.float32(_COUNTS_PER_METRE)
     return np.where(depth < PSEUDO_FAR_M, depth, np.float32(np.nan))
+
+
+def _extent(values: np.ndarray) -> tuple[float, float]:
+    """Smallest and largest finite value, NaN if there is none."""
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (math.nan, math.nan)
 
 
 def _cloud(prediction: MonoPrediction, rgb: np.ndarray, config: DepthEstimationAdvanceConfig) -> PointCloud:

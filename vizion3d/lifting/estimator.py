@@ -70,7 +70,7 @@ class MonoDepthEstimator:
             camera = PinholeCamera(width, height, width, width, width / 2, height / 2)
             self.estimate(np.zeros((height, width, 3), np.uint8), camera)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def estimate(self, rgb: np.ndarray, camera: PinholeCamera | None = None) -> MonoPrediction:
         """Estimate the depth of a picture.
 

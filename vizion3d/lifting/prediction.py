@@ -12,14 +12,15 @@ import torch
 from vizion3d import geometry
 from vizion3d.lifting.models import DepthKind
 from vizion3d.pointcloud import PointCloud
+from vizion3d.records import HoldsArrays
 
 # Relative depth is spread over this range, for a cloud that can be looked at. Metres in name only.
 PSEUDO_NEAR_M = 0.5
 PSEUDO_FAR_M = 10.0
 
 
-@dataclass(frozen=True)
-class MonoPrediction:
+@dataclass(frozen=True, eq=False, repr=False)
+class MonoPrediction(HoldsArrays):
     """What the network said of each pixel. Tensors are (H, W) on the model's device.
 
     Attributes:
@@ -39,9 +40,10 @@ class MonoPrediction:
 
     @cached_property
     def inverse_depth(self) -> torch.Tensor:
-        """Larger is nearer: 1 / depth, in 1/m from a metric network; the network's output if that is inverse depth itself."""
-        inverse = self.output if self.kind is DepthKind.INVERSE else 1 / self.output
-        return self._masked(inverse)
+        """Larger is nearer, NaN where there is none: 1 / depth, in 1/m from a metric network; or the network's own output."""
+        if self.kind is DepthKind.INVERSE:
+            return self._known(self.output)
+        return self._known(1 / (self.depth_m if self.is_metric else self.output.masked_fill(self.output.isinf(), torch.nan)))
 
     @cached_property
     def depth_m(self) -> torch.Tensor:
@@ -50,7 +52,7 @@ class MonoPrediction:
         Metric: metres. Relative: the output spread linearly over 0.5 to 10 pseudo-metres of this picture, for inverse depth p
         ``0.5 + (1 - (p - min) / (max - min)) * 9.5``, in the right order but not in scale or shape.
         """
-        output = self._masked(torch.where(torch.isfinite(self.output), self.output, torch.nan))
+        output = self._known(self.output)
         if self.is_metric:
             return torch.where(output > 0, output, torch.nan)
         if output.isnan().all():
@@ -67,9 +69,16 @@ class MonoPrediction:
         return geometry.points_along(rays, self.depth_m)
 
     def point_cloud(self, rgb: np.ndarray, rays: np.ndarray) -> PointCloud:
-        """`points` as an organised cloud, coloured by the picture, (H, W, 3) uint8 RGB; rays are those of `pixel_rays`."""
-        on_device = torch.from_numpy(rays.astype(np.float32)).to(self.output.device)
-        return PointCloud(self.points(on_device).cpu().numpy(), rgb)
+        """`points` as an organised cloud.
 
-    def _masked(self, values: torch.Tensor) -> torch.Tensor:
-        return values if self.mask is None else torch.where(self.mask, values, torch.nan)
+        Args:
+            rgb: (H, W, 3) uint8, whose colours are copied.
+            rays: those of `pixel_rays`.
+        """
+        on_device = torch.from_numpy(rays.astype(np.float32)).to(self.output.device)
+        return PointCloud(self.points(on_device).cpu().numpy(), rgb.copy())
+
+    def _known(self, values: torch.Tensor) -> torch.Tensor:
+        """The values with NaN in place of infinite ones and where there is nothing to measure."""
+        known = torch.isfinite(values)
+        return torch.where(known if self.mask is None else known & self.mask, values, torch.nan)

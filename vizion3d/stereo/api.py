@@ -16,6 +16,7 @@ from vizion3d.errors import InputError
 from vizion3d.images import ImageInput, load_rgb_pair
 from vizion3d.option_records import finite_number, opening_part, with_default
 from vizion3d.options import PAGE_STEREO_MODEL, StereoOptions
+from vizion3d.records import HoldsArrays
 from vizion3d.results import DepthResult
 from vizion3d.stereo.estimator import StereoDepthEstimator
 from vizion3d.stereo.matchers import WITHOUT_WEIGHTS
@@ -81,8 +82,8 @@ class StereoDepthAdvancedConfig(StereoOptions, _Rig):
 _ASSUMED_CONFIG = StereoDepthAdvancedConfig()
 
 
-@dataclass
-class StereoDepthCommand:
+@dataclass(repr=False)
+class StereoDepthCommand(HoldsArrays):
     """What to do with which pair.
 
     Attributes:
@@ -103,7 +104,7 @@ class StereoDepthCommand:
     advanced_config: StereoDepthAdvancedConfig = _ASSUMED_CONFIG
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class StereoDepthResult(DepthResult):
     """Depth, disparity and certainty of each pixel of the left image; arrays are (H, W).
 

@@ -70,7 +70,7 @@ class StereoDepthEstimator:
         """Model and device in one line."""
         return self.matcher.describe()
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def estimate(
         self,
         left: np.ndarray,

@@ -14,10 +14,11 @@ from vizion3d.camera import StereoRig
 from vizion3d.flying_pixels import remove_flying_pixels
 from vizion3d.options import ValidityLimits
 from vizion3d.pointcloud import PointCloud
+from vizion3d.records import HoldsArrays
 
 
-@dataclass(frozen=True)
-class StereoPrediction:
+@dataclass(frozen=True, eq=False, repr=False)
+class StereoPrediction(HoldsArrays):
     """What was found for each pixel of the left image. Tensors are (H, W) float32 on the matcher's device.
 
     Attributes:
@@ -69,5 +70,5 @@ class StereoPrediction:
         return geometry.unproject(torch.where(self.valid(limits), depth_m, torch.nan), self.rig.left)
 
     def point_cloud(self, left: np.ndarray, limits: ValidityLimits, *, edge_filter: bool = False) -> PointCloud:
-        """`points` as an organised cloud, coloured by the left image, (H, W, 3) uint8 RGB."""
-        return PointCloud(self.points(limits, edge_filter=edge_filter).cpu().numpy(), left)
+        """`points` as an organised cloud with a copy of the colours of the left image, (H, W, 3) uint8 RGB."""
+        return PointCloud(self.points(limits, edge_filter=edge_filter).cpu().numpy(), left.copy())

@@ -15,6 +15,7 @@ import numpy as np
 from vizion3d.camera import Calibration, PinholeCamera, StereoRig
 from vizion3d.errors import InputError
 from vizion3d.rays import pixel_rays
+from vizion3d.records import HoldsArrays
 from vizion3d.synthetic.primitives import Primitive
 from vizion3d.synthetic.rays import Rays, first_hits, reaches_end
 from vizion3d.synthetic.scene import Scene
@@ -28,8 +29,8 @@ _NOTHING_COLOR = 24
 _KEPT_VIEWS = 2
 
 
-@dataclass(frozen=True)
-class View:
+@dataclass(frozen=True, eq=False, repr=False)
+class View(HoldsArrays):
     """What one camera sees.
 
     Attributes:
@@ -41,8 +42,8 @@ class View:
     depth_m: np.ndarray
 
 
-@dataclass(frozen=True)
-class StereoFrame:
+@dataclass(frozen=True, eq=False, repr=False)
+class StereoFrame(HoldsArrays):
     """A rectified stereo pair and the truth about its left image.
 
     Attributes:
