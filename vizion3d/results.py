@@ -15,6 +15,10 @@ from vizion3d.records import HoldsArrays
 if TYPE_CHECKING:
     import open3d
 
+# A few depths are outliers if they are beyond this many times what the usual ones reach.
+_OUTLIER_FACTOR = 2.0
+_USUAL_PERCENT = 99.0
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class DepthResult(HoldsArrays):
@@ -69,3 +73,10 @@ class DepthResult(HoldsArrays):
     def point_cloud(self) -> open3d.geometry.PointCloud | None:
         """`cloud` as an Open3D point cloud of its valid points; None if it was not asked for."""
         return self.cloud.to_open3d() if self.cloud else None
+
+
+def far_end(depths: np.ndarray) -> float:
+    """Where a picture of these depths ends: at the largest, unless a few are so far out that they would take all its levels."""
+    usual = float(np.percentile(depths, _USUAL_PERCENT))
+    largest = float(depths.max())
+    return largest if largest <= _OUTLIER_FACTOR * usual else usual

@@ -364,6 +364,18 @@ def test_depth_picture_is_bright_where_it_is_near(values, is_metric):
     np.testing.assert_array_equal(picture, np.trunc(np.float32(65535) * n).astype(np.uint16))
 
 
+def test_depth_picture_keeps_its_levels_with_a_few_far_outliers():
+    depth = np.linspace(1, 5, 48 * 64, dtype=np.float32).reshape(48, 64)
+    expected = result_of_depth(depth, is_metric=True).depth_image_array
+    spoilt = depth.copy()
+    spoilt[::7, ::60] = 800.0
+    picture = result_of_depth(spoilt, is_metric=True).depth_image_array
+    assert len(np.unique(picture)) > 2900
+    usual = spoilt == depth
+    assert np.abs(picture.astype(int) - expected)[usual].max() < 0.02 * 65535
+    assert not picture[~usual].any()
+
+
 def test_depth_picture_of_known_depths():
     depth = np.array([[1.0, 2.0, 3.0]], np.float32)
     assert result_of_depth(depth).depth_image_array.tolist() == [[0, 32767, 65535]]

@@ -294,6 +294,18 @@ def test_depth_picture_is_bright_where_it_is_near(depths):
     assert picture.tolist() == [expected]
 
 
+def test_depth_picture_keeps_its_levels_with_a_few_far_outliers():
+    depth = np.linspace(1, 5, 48 * 64, dtype=np.float32).reshape(48, 64)
+    expected = result_of_depth(depth).depth_image_array
+    spoilt = depth.copy()
+    spoilt[::7, ::60] = 800.0
+    picture = result_of_depth(spoilt).depth_image_array
+    assert len(np.unique(picture)) > 2900
+    usual = spoilt == depth
+    assert np.abs(picture.astype(int) - expected)[usual].max() < 0.02 * 65535
+    assert not picture[~usual].any()
+
+
 def test_depth_picture_of_known_depths():
     picture = result_of_depth(np.array([[1.0, 2.0, 3.0, 0.0]], np.float32)).depth_image_array
     assert picture.tolist() == [[65535, 32767, 0, 0]]

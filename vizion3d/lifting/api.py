@@ -24,7 +24,7 @@ from vizion3d.options import MONO_MODEL, MonoOptions
 from vizion3d.pointcloud import PointCloud
 from vizion3d.rays import pinhole_part, pixel_rays
 from vizion3d.records import HoldsArrays
-from vizion3d.results import DepthResult
+from vizion3d.results import DepthResult, far_end
 
 _COUNTS_PER_METRE = 6553  # of the 16-bit depth in which vizion3D 1 passed its clouds on; kept for equal points
 
@@ -132,12 +132,14 @@ class DepthEstimationResult(DepthResult):
 
     @cached_property
     def depth_image_array(self) -> np.ndarray:
-        """uint16 picture of the depth: 65535 closest, 0 farthest."""
+        """uint16 picture of the depth: 65535 closest, 0 farthest; of metres, a few far outliers count as farthest."""
         low, high = _extent(self.depth)
         if not high > low:
             return np.zeros(self.depth.shape, np.uint16)
+        if self.is_metric:
+            high = far_end(self.depth[np.isfinite(self.depth)])
         closeness = (self.depth - np.float32(low)) / np.float32(high - low)
-        closeness = np.where(np.isfinite(closeness), 1 - closeness if self.is_metric else closeness, 0)
+        closeness = np.where(np.isfinite(closeness), 1 - closeness if self.is_metric else closeness, 0).clip(0, 1)
         return (65535 * closeness).astype(np.uint16)
 
 

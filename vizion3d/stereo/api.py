@@ -17,7 +17,7 @@ from vizion3d.images import ImageInput, load_rgb_pair
 from vizion3d.option_records import finite_number, opening_part, with_default
 from vizion3d.options import PAGE_STEREO_MODEL, StereoOptions
 from vizion3d.records import HoldsArrays
-from vizion3d.results import DepthResult
+from vizion3d.results import DepthResult, far_end
 from vizion3d.stereo.estimator import StereoDepthEstimator
 from vizion3d.stereo.matchers import WITHOUT_WEIGHTS
 from vizion3d.stereo.prediction import StereoPrediction
@@ -141,12 +141,13 @@ class StereoDepthResult(DepthResult):
 
     @cached_property
     def depth_image_array(self) -> np.ndarray:
-        """uint16 picture of the depth: 65535 closest, 0 farthest and invalid."""
-        near, far = self.min_depth, self.max_depth
+        """uint16 picture of the depth: 65535 closest, 0 farthest and invalid. A few far outliers count as farthest."""
+        measured = self.depth > 0
+        near, far = self.min_depth, far_end(self.depth[measured]) if measured.any() else 0.0
         if far <= near:
             return np.zeros(self.depth.shape, np.uint16)
         closeness = 1 - (self.depth.astype(np.float64) - near) / (far - near)
-        return (65535 * np.where(self.depth > 0, closeness, 0).clip(0, 1)).astype(np.uint16)
+        return (65535 * np.where(measured, closeness, 0).clip(0, 1)).astype(np.uint16)
 
 
 class StereoDepth:
