@@ -119,7 +119,7 @@ def test_configuration_has_the_agreed_fields_and_defaults():
         ("scale_factor", None),
     ]
     # The filter is off, so that the cloud is the page's.
-    others = dataclasses.asdict(StereoOptions()) | {"cloud_edge_filter": False}
+    others = dataclasses.asdict(StereoOptions()) | {"cloud_edge_filter": False, "focal_length_y": None}
     assert {**dict(fields[5:9]), **dict(fields[9:])} == others | {"scale_factor": None}
 
 
@@ -134,11 +134,19 @@ def test_baseline_is_in_millimetres():
     assert rig == StereoRig(PinholeCamera(450, 375, 1500, 1500, 199, 187), baseline_m=0.08, doffs_px=52)
 
 
-def test_a_rig_goes_to_a_configuration_and_back():
-    rig = StereoDepthAdvancedConfig.from_rig(RIG).rig(160, 120)
-    assert rig.left == RIG.left
+@pytest.mark.parametrize("fy", [131.0, 140.0])
+def test_a_rig_goes_to_a_configuration_and_back(fy):
+    known = dataclasses.replace(RIG, left=dataclasses.replace(RIG.left, fy=fy))
+    rig = StereoDepthAdvancedConfig.from_rig(known).rig(160, 120)
+    assert rig.left == known.left
     assert rig.baseline_m == pytest.approx(RIG.baseline_m)
     assert rig.doffs_px == RIG.doffs_px
+
+
+def test_points_use_the_vertical_focal_length_of_the_rig(small):
+    result = run(small, config(focal_length_y="140"), return_point_cloud=True)
+    y, z = result.cloud.points[30, 40, 1], -result.cloud.points[30, 40, 2]
+    assert np.isfinite(z) and y == pytest.approx((61.0 - 30) / 140 * z, rel=1e-5)
 
 
 @pytest.mark.parametrize(

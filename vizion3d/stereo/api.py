@@ -41,7 +41,8 @@ class StereoDepthAdvancedConfig(StereoOptions, _Rig):
     """The rig, and what counts as valid. Numbers may be given as strings.
 
     Attributes:
-        focal_length: fx = fy in pixels.
+        focal_length: fx in pixels.
+        focal_length_y: fy in pixels; None is fx.
         cx, cy: principal point of the left image in pixels.
         baseline: distance of the cameras in **millimetres**.
         doffs: cx_right - cx_left in pixels, added to the disparity.
@@ -60,22 +61,27 @@ class StereoDepthAdvancedConfig(StereoOptions, _Rig):
 
     scale_factor: float | None = with_default(StereoOptions, "scale_factor", None)  # type: ignore[assignment]
     cloud_edge_filter: bool = with_default(StereoOptions, "cloud_edge_filter", False)
+    focal_length_y: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("focal_length", "cx", "cy", "baseline", "doffs"):
             positive = name in ("focal_length", "baseline")
             object.__setattr__(self, name, finite_number(name, getattr(self, name), positive=positive))
+        if self.focal_length_y is not None:
+            object.__setattr__(self, "focal_length_y", finite_number("focal_length_y", self.focal_length_y, positive=True))
 
     def rig(self, width: int, height: int) -> StereoRig:
         """The rig in metres, for images of this size."""
-        camera = PinholeCamera(width, height, self.focal_length, self.focal_length, self.cx, self.cy)
+        fy = self.focal_length if self.focal_length_y is None else self.focal_length_y
+        camera = PinholeCamera(width, height, self.focal_length, fy, self.cx, self.cy)
         return StereoRig(camera, self.baseline / 1000, self.doffs)
 
     @classmethod
     def from_rig(cls, rig: StereoRig) -> StereoDepthAdvancedConfig:
         """The configuration of a known rig, everything else at its default."""
-        return cls(rig.left.fx, rig.left.cx, rig.left.cy, rig.baseline_m * 1000, rig.doffs_px)
+        left = rig.left
+        return cls(left.fx, left.cx, left.cy, rig.baseline_m * 1000, rig.doffs_px, focal_length_y=left.fy)
 
 
 # The one instance by which `StereoDepth` knows that nobody gave a configuration.
