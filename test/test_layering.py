@@ -23,7 +23,7 @@ CORE = {
     "options": "errors option_records",
     "records": "",
     "camera": "errors numpy",
-    "calibration_files": "camera errors yaml",
+    "calibration_files": "camera errors cv2 numpy yaml",
     "rays": "camera errors numpy",
     "geometry": "camera torch",
     "bit_depth": "errors options numpy",

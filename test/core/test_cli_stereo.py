@@ -165,7 +165,7 @@ def test_real_pair(data, tmp_path):
             "the image is 140x120 but its calibration is for 160x120",
         ),
         ("left.png", "right.png", ["--calib", "nowhere.txt"], "cannot read the calibration file .*nowhere.txt"),
-        ("left.png", "right.png", ["--calib", "notes.txt"], "notes.txt is no known stereo calibration"),
+        ("left.png", "right.png", ["--calib", "notes.txt"], "notes.txt is no known calibration"),
         ("left.png", "right.png", ["--calib", "left.yaml"], "left.yaml describes one camera"),
         ("left.png", "right.png", ["--calib", "right.yaml", "left.yaml"], "Left and right are swapped"),
         ("left.png", "right.png", ["--calib", "left.yaml", "left.yaml"], "the baseline is 0"),

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vizion3d.calibration_files import load_camera_yaml
+from vizion3d.calibration_files import load_calibration
 from vizion3d.camera import Calibration, PinholeCamera
 from vizion3d.errors import CalibrationError
 from vizion3d.rays import pixel_rays, project_to_pixels
@@ -46,7 +46,7 @@ def make(D: tuple[float, ...], model: str = "plumb_bob", focal_length: float = 1
 
 def load(path: Path) -> Calibration:
     if path.suffix == ".yaml":
-        return load_camera_yaml(path)
+        return load_calibration(path)
     message = json.loads(path.read_text())
     arrays = {name: tuple(message[name]) for name in "KDRP"}
     return Calibration(message["width"], message["height"], distortion_model=message["distortion_model"], **arrays)

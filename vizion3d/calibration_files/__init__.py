@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calibration files on disk -> `Calibration` and `StereoRig`: camera_calibration YAML, Middlebury, KITTI."""
+"""Calibration files on disk, in every form in which people keep them -> `Calibration` and `StereoRig`."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from vizion3d.calibration_files.kitti import is_kitti, parse_kitti
-from vizion3d.calibration_files.middlebury import is_middlebury, parse_middlebury
+from vizion3d.calibration_files import kalibr, kitti, middlebury, opencv, ost, ros
+from vizion3d.calibration_files.formats import FORMS, Request, what_else
+from vizion3d.calibration_files.formats import PathLike as PathLike
+from vizion3d.calibration_files.ros import camera_yaml as camera_yaml
 from vizion3d.camera import Calibration, StereoRig
 from vizion3d.errors import CalibrationError
 
-PathLike = str | os.PathLike[str]
+# The first that recognises a text reads it.
+_FORMATS = opencv, middlebury, kitti, ost, kalibr, ros
 
 
 def load_stereo_rig(
@@ -21,65 +23,74 @@ def load_stereo_rig(
     images: tuple[PathLike, PathLike] | None = None,
     cameras: tuple[int, int] | None = None,
 ) -> StereoRig:
-    """Read the rig of a rectified pair from one or two files, whatever their format.
+    """Read the rig of a rectified pair from one or two files, whatever their format. Arguments: see `load_calibrations`."""
+    left, right = load_calibrations(paths, image_size, images=images, cameras=cameras)
+    return StereoRig.from_calibrations(left, right, image_size)
+
+
+def load_calibrations(
+    paths: list[PathLike],
+    image_size: tuple[int, int] | None = None,
+    *,
+    images: tuple[PathLike, PathLike] | None = None,
+    cameras: tuple[int, int] | None = None,
+) -> tuple[Calibration, Calibration]:
+    """Read the two cameras of a rig.
 
     Args:
-        paths: one Middlebury ``calib.txt`` or KITTI ``calib.txt``, or two camera_calibration YAML files, left then right.
-        image_size: (width, height) of the images.
+        paths: one file that describes both, or one of each, left first; or OpenCV's file of the intrinsics and that of the
+            extrinsics.
+        image_size: (width, height) of the images, which some files do not say.
         images: where the left and the right image are; the names of KITTI's folders say which cameras took them.
         cameras: numbers of the left and the right camera in a file of more than two.
 
     Raises:
-        CalibrationError: a file cannot be read, has another format, or does not describe a rig.
+        CalibrationError: a file cannot be read, has another format, or does not describe two cameras.
     """
-    if len(paths) == 2:
-        left, right = (load_camera_yaml(path) for path in paths)
-    elif len(paths) == 1:
-        left, right = _load_pair(paths[0], image_size, images, cameras)
-    else:
-        raise CalibrationError(f"{len(paths)} calibration files given; one calib.txt, or a left and a right YAML, are needed")
-    return StereoRig.from_calibrations(left, right, image_size)
-
-
-def _load_pair(
-    path: PathLike,
-    image_size: tuple[int, int],
-    images: tuple[PathLike, PathLike] | None,
-    cameras: tuple[int, int] | None,
-) -> tuple[Calibration, Calibration]:
-    text = _read(path)
-    if is_middlebury(text):
-        return parse_middlebury(text, image_size)
-    if is_kitti(text):
-        return parse_kitti(text, image_size, images, cameras)
-    if Path(path).suffix in (".yaml", ".yml"):
-        raise CalibrationError(f"{path} describes one camera; give the YAML of the right camera as well, left first")
-    raise CalibrationError(
-        f"{path} is no known stereo calibration. Known: Middlebury calib.txt (cam0=, cam1=, baseline=), "
-        "KITTI calib.txt (rows of 12 numbers), two camera_calibration YAML files (left right)"
-    )
-
-
-def load_camera_yaml(path: PathLike) -> Calibration:
-    """Read one camera from a YAML file as written by camera_calibration and camera_info_manager."""
-    import yaml
-
-    try:
-        data = yaml.safe_load(_read(path))
-        K, D, R, P = (
-            tuple(float(number) for number in data[key]["data"])
-            for key in ("camera_matrix", "distortion_coefficients", "rectification_matrix", "projection_matrix")
-        )
-        return Calibration(int(data["image_width"]), int(data["image_height"]), K, D, R, P, data["distortion_model"])
-    except (KeyError, TypeError, ValueError, yaml.YAMLError) as error:
+    if len(paths) not in (1, 2):
         raise CalibrationError(
-            f"{path} is not a camera_calibration YAML file: {type(error).__name__} {error}. It needs image_width, "
-            "image_height, distortion_model, camera_matrix, distortion_coefficients, rectification_matrix and projection_matrix"
-        ) from None
+            f"{len(paths)} calibration files given; one of both cameras, or one of each, left first, is needed"
+        )
+    request = Request(image_size, images, cameras)
+    texts = [_read(path) for path in paths]
+    if len(paths) == 2 and all(map(opencv.recognises, texts)):
+        found = _named(" and ".join(map(str, paths)), lambda: opencv.parse_together(texts, request))
+    else:
+        found = [camera for path, text in zip(paths, texts, strict=True) for camera in _parse(path, text, request)]
+    if len(found) != 2:
+        names = " and ".join(map(str, paths))
+        what = f"{names} describes one camera" if len(found) == 1 else f"{names} describe {len(found)} cameras"
+        raise CalibrationError(f"{what}; give the file of the left and that of the right camera, left first, or one of both")
+    return found[0], found[1]
+
+
+def load_calibration(path: PathLike, image_size: tuple[int, int] | None = None) -> Calibration:
+    """Read one camera; the left one of a file that describes two.
+
+    Raises:
+        CalibrationError: see `load_calibrations`.
+    """
+    return _parse(path, _read(path), Request(image_size))[0]
+
+
+def _parse(path: PathLike, text: str, request: Request) -> list[Calibration]:
+    for form in _FORMATS:
+        if form.recognises(text):
+            return _named(str(path), lambda form=form: form.parse(text, request))
+    raise CalibrationError(f"{path} is {what_else(text)}. Read are: {FORMS}")
+
+
+def _named(name: str, parse):
+    try:
+        return parse()
+    except CalibrationError as error:
+        raise CalibrationError(f"{name}: {error}") from None
 
 
 def _read(path: PathLike) -> str:
     try:
         return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise CalibrationError(f"{path} is no text, so no calibration that could be read. Read are: {FORMS}") from None
+    except OSError as error:
         raise CalibrationError(f"cannot read the calibration file {path}: {error}") from None

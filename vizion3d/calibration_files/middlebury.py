@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import re
 
+from vizion3d.calibration_files.formats import Request
 from vizion3d.camera import Calibration
 from vizion3d.errors import CalibrationError
 
@@ -13,19 +14,19 @@ _LOG = logging.getLogger(__name__)
 _MAX_DOFFS_MISMATCH_PX = 0.1
 
 
-def is_middlebury(text: str) -> bool:
+def recognises(text: str) -> bool:
     """Whether the text looks like one."""
     return re.search(r"^\s*cam0\s*=", text, re.MULTILINE) is not None
 
 
-def parse_middlebury(text: str, image_size: tuple[int, int]) -> tuple[Calibration, Calibration]:
+def parse(text: str, request: Request) -> list[Calibration]:
     """The left and the right camera, rectified.
 
     cx_right - cx_left is what the line ``doffs`` says, else the principal points; where both contradict, that is told.
 
     Args:
         text: of the file.
-        image_size: (width, height) to take if the file names none.
+        request: its size is taken if the file names none.
 
     Raises:
         CalibrationError: a line is missing or no number.
@@ -37,7 +38,8 @@ def parse_middlebury(text: str, image_size: tuple[int, int]) -> tuple[Calibratio
         right = _intrinsics(entries.get("cam1", entries["cam0"]))
         baseline_m = float(entries["baseline"]) / 1000
         doffs_px = float(entries["doffs"]) if "doffs" in entries else None
-        size = int(entries.get("width", image_size[0])), int(entries.get("height", image_size[1]))
+        in_file = "width" in entries and "height" in entries
+        size = (int(entries["width"]), int(entries["height"])) if in_file else request.known_size()
     except (KeyError, ValueError) as error:
         raise CalibrationError(
             f"not a Middlebury calib.txt: {error!s} is missing or not a number "
@@ -55,7 +57,7 @@ def parse_middlebury(text: str, image_size: tuple[int, int]) -> tuple[Calibratio
         )
     if doffs_px is not None:
         right = right[0], right[1], left[2] + doffs_px, right[3]
-    return _camera(size, left), _camera(size, right, tx=-right[0] * baseline_m)
+    return [_camera(size, left), _camera(size, right, tx=-right[0] * baseline_m)]
 
 
 def _intrinsics(matrix: str) -> tuple[float, float, float, float]:

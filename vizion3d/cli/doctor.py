@@ -51,21 +51,23 @@ def run(options: argparse.Namespace) -> int:
 
 def _load_rig(options: argparse.Namespace, size: tuple[int, int]) -> tuple[StereoRig | None, list[Finding]]:
     """The rig, None if the files describe none, and what there is to say about the files."""
-    from vizion3d.calibration_files import load_camera_yaml, load_stereo_rig
+    from vizion3d.calibration_files import load_calibrations
+    from vizion3d.camera import StereoRig
     from vizion3d.errors import CalibrationError
     from vizion3d.stereo.diagnosis import Finding, check_calibrated_size
 
-    paths, images, cameras = options.calib, (options.left, options.right), options.cameras
+    images = options.left, options.right
     try:
-        rig = load_stereo_rig(paths, size, images=images, cameras=cameras)
+        left, right = load_calibrations(options.calib, size, images=images, cameras=options.cameras)
+    except CalibrationError as error:
+        return None, [Finding("error", "calibration", str(error))]  # the message holds the advice
+    try:
+        rig = StereoRig.from_calibrations(left, right, size)
     except CalibrationError as error:
         try:
-            # Swapped files are put right, so that the images can be judged by themselves.
-            rig = load_stereo_rig(paths[::-1], size, images=images, cameras=cameras)
+            # Swapped cameras are put right, so that the images can be judged by themselves.
+            rig = StereoRig.from_calibrations(right, left, size)
         except CalibrationError:
-            return None, [Finding("error", "calibration", str(error))]  # the message holds the advice
+            return None, [Finding("error", "calibration", str(error))]
         return rig, [Finding("error", "calibration", "the right camera is given first", "exchange the two files of --calib")]
-    fine = Finding("ok", "calibration", "describes a stereo rig")
-    if len(paths) == 1:
-        return rig, [fine]
-    return rig, [fine, check_calibrated_size(load_camera_yaml(paths[0]), size)]
+    return rig, [Finding("ok", "calibration", "describes a stereo rig"), check_calibrated_size(left, size)]

@@ -23,20 +23,24 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser("mono", help="depth of single pictures", description=__doc__)
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="pictures")
     add_option_flags(parser, RobotMonoOptions)
-    parser.add_argument("--calib", metavar="YAML", help="camera_calibration file; without it the field of view is guessed")
+    parser.add_argument(
+        "--calib",
+        metavar="FILE",
+        help="calibration in any format that `vizion3d calib` reads; without it the field of view is guessed",
+    )
     parser.add_argument("--out", type=Path, default=Path("."), help="folder for the results (default: this one)")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Estimate each picture and write its files; 1 if one of several pictures failed."""
-    from vizion3d.calibration_files import load_camera_yaml
+    from vizion3d.calibration_files import load_calibration
     from vizion3d.errors import Vizion3dError
     from vizion3d.lifting import MonoDepthEstimator
 
     options = read_options(arguments, RobotMonoOptions)
     set_threads(options.threads)
-    calibration = load_camera_yaml(arguments.calib) if arguments.calib else None
+    calibration = load_calibration(arguments.calib) if arguments.calib else None
     estimator = MonoDepthEstimator.open(options.model, options, max_depth_m=options.max_depth or None)
     print(estimator.describe())
     arguments.out.mkdir(parents=True, exist_ok=True)

@@ -16,8 +16,13 @@ def add_pair_arguments(parser: argparse.ArgumentParser, *, calib_required: bool 
         required=calib_required,
         default=[],
         metavar="FILE",
-        help="calibration: Middlebury or KITTI calib.txt, or the YAML files of the left and the right camera",
+        help="calibration of both cameras, or of the left and of the right one, in any format that `vizion3d calib` reads",
     )
+    add_cameras_argument(parser)
+
+
+def add_cameras_argument(parser: argparse.ArgumentParser) -> None:
+    """Add --cameras L R."""
     parser.add_argument(
         "--cameras",
         nargs=2,
