@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.polynomial import polynomial
@@ -37,7 +37,7 @@ _PIXELS_PER_BLOCK = 1 << 14
 def pixel_rays(calibration: Calibration, image_size: tuple[int, int] | None = None, *, rectified: bool = False) -> np.ndarray:
     """Where each pixel of an image looks.
 
-    Takes a fraction of a second for a megapixel: keep the result as long as the calibration stays the same.
+    Takes a fraction of a second for a megapixel of a lens with distortion: keep the result, or use `kept_rays`.
 
     Args:
         calibration: as published with the image.
@@ -55,14 +55,22 @@ def pixel_rays(calibration: Calibration, image_size: tuple[int, int] | None = No
     x = (np.arange(camera.width) - camera.cx) / camera.fx
     y = (np.arange(camera.height) - camera.cy) / camera.fy
     rays = np.stack(np.meshgrid(x, y), axis=-1)
-    if rectified:
+    distortion = _NO_DISTORTION if rectified else _Distortion.from_calibration(calibration)
+    if distortion == _NO_DISTORTION:
         return rays
-    distortion = _Distortion.from_calibration(calibration)
     tolerance = _MAX_ERROR_PX / max(camera.fx, camera.fy)
     flat = rays.reshape(-1, 2)
     for start in range(0, len(flat), _PIXELS_PER_BLOCK):
         block = flat[start : start + _PIXELS_PER_BLOCK]
         block[:] = distortion.undistort(block, tolerance)
+    return rays
+
+
+@lru_cache(maxsize=2)
+def kept_rays(calibration: Calibration, image_size: tuple[int, int], rectified: bool = False) -> np.ndarray:
+    """`pixel_rays` as (H, W, 2) float32 that cannot be written to, kept for the next picture of the same camera."""
+    rays = pixel_rays(calibration, image_size, rectified=rectified).astype(np.float32)
+    rays.flags.writeable = False
     return rays
 
 
@@ -132,7 +140,7 @@ class _Distortion:
         model, D = calibration.distortion_model, calibration.D
         # ROS reads zeros as "no distortion" in every model, also in equidistant ones: rectified images announce that.
         if not model or not any(D):
-            return cls((1.0,), (1.0,))
+            return _NO_DISTORTION
         if model not in _MODELS:
             raise CalibrationError(
                 f"the distortion model is {model!r}; known are {', '.join(_MODELS)}. "
@@ -256,6 +264,9 @@ class _Distortion:
         limit = (np.hypot(x, y) + self.max_radius) / 2
         scale = np.where(r_next > limit, limit / r_next, 1.0)
         return x_next * scale, y_next * scale
+
+
+_NO_DISTORTION = _Distortion((1.0,), (1.0,))
 
 
 def _is_convex(xx: np.ndarray, xy: np.ndarray, yy: np.ndarray) -> np.ndarray:

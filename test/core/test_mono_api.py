@@ -31,6 +31,7 @@ from vizion3d.lifting import (
 )
 from vizion3d.lifting.api import relative_cloud_depth
 from vizion3d.options import MonoOptions
+from vizion3d.rays import kept_rays
 
 ROOT = Path(__file__).parents[2]
 INPUT_SIZE = 42
@@ -264,6 +265,13 @@ def test_relative_cloud_is_that_of_vizion3d_1(run, result, picture, numbers):
     np.testing.assert_array_equal(np.rint(-6553 * cloud.points[:, 2].astype(np.float64)), counts[keep])
     np.testing.assert_allclose(cloud.points, expected, rtol=1e-6, atol=1e-6)
     np.testing.assert_array_equal(cloud.colors, picture[keep])
+
+
+def test_rays_are_not_computed_for_each_picture(run):
+    run(return_point_cloud=True)
+    computed = kept_rays.cache_info().misses
+    run(return_point_cloud=True)
+    assert kept_rays.cache_info().misses == computed
 
 
 def test_farthest_pixels_are_not_in_the_cloud(result):

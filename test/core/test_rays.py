@@ -15,7 +15,7 @@ import pytest
 from vizion3d.calibration_files import load_calibration
 from vizion3d.camera import Calibration, PinholeCamera
 from vizion3d.errors import CalibrationError
-from vizion3d.rays import pixel_rays, project_to_pixels
+from vizion3d.rays import kept_rays, pixel_rays, project_to_pixels
 
 MIN_VALID_SHARE = {
     "equidistant_1280x800.json": 0.76,  # the corners lie beyond the fold at 80 degrees
@@ -210,6 +210,23 @@ def test_binning_roi_and_resizing_pick_rays_of_the_full_image(model: str) -> Non
     np.testing.assert_allclose(halves, (2 * pixel_grid(75, 50) + 0.5) * (4, 2) + (40, 20), atol=1e-5)
     pixels = project_to_pixels(both, pixel_rays(both, (50, 75)), (50, 75))
     np.testing.assert_allclose(pixels, pixel_grid(75, 50), atol=1e-5)
+
+
+def test_rays_without_distortion_are_the_plain_formula() -> None:
+    for camera in (make(()), make((0.0,) * 5), make((0.0,) * 4, "equidistant"), make((0.3, 0.1), "")):
+        rays = pixel_rays(camera)
+        v, u = np.mgrid[:360, :480]
+        np.testing.assert_array_equal(rays[..., 0], (u - 231.3) / 100)
+        np.testing.assert_array_equal(rays[..., 1], (v - 184.6) / 102)
+
+
+def test_kept_rays_are_computed_once() -> None:
+    camera = make((-0.05, 0.01, 0.002, 0.001))
+    rays = kept_rays(camera, (480, 360))
+    assert kept_rays(make((-0.05, 0.01, 0.002, 0.001)), (480, 360)) is rays
+    np.testing.assert_array_equal(rays, pixel_rays(camera).astype(np.float32))
+    assert not rays.flags.writeable
+    assert kept_rays(camera, (240, 180)).shape == (180, 240, 2)
 
 
 def test_further_coefficients_may_be_zero() -> None:

@@ -79,7 +79,7 @@ def _estimate_one(
     from vizion3d.cli.files import write_depth_png, write_rgb_png
     from vizion3d.images import load_rgb
     from vizion3d.lifting import DepthEstimationAdvanceConfig
-    from vizion3d.rays import pinhole_part, pixel_rays
+    from vizion3d.rays import kept_rays, pinhole_part
     from vizion3d.visualize import colorize_depth
 
     rgb = load_rgb(image, str(image), options)
@@ -89,7 +89,7 @@ def _estimate_one(
     depth_m = prediction.depth_m.cpu().numpy()
     seconds = time.perf_counter() - start
 
-    rays = pixel_rays(calibration or DepthEstimationAdvanceConfig().calibration(width, height), (width, height))
+    rays = kept_rays(calibration or DepthEstimationAdvanceConfig().calibration(width, height), (width, height))
     write_depth_png(Path(f"{out}_depth.png"), depth_m)
     write_rgb_png(Path(f"{out}_depth_color.png"), colorize_depth(depth_m))
     prediction.point_cloud(rgb, rays).write_ply(f"{out}_cloud.ply")

@@ -22,7 +22,7 @@ from vizion3d.lifting.prediction import PSEUDO_FAR_M, PSEUDO_NEAR_M, MonoPredict
 from vizion3d.option_records import finite_number, opening_part
 from vizion3d.options import MONO_MODEL, MonoOptions
 from vizion3d.pointcloud import PointCloud
-from vizion3d.rays import pinhole_part, pixel_rays
+from vizion3d.rays import kept_rays, pinhole_part
 from vizion3d.records import HoldsArrays
 from vizion3d.results import DepthResult, far_end
 
@@ -211,11 +211,12 @@ def _extent(values: np.ndarray) -> tuple[float, float]:
 
 def _cloud(prediction: MonoPrediction, rgb: np.ndarray, config: DepthEstimationAdvanceConfig) -> PointCloud:
     """The cloud of the page: that of all doors if depth is in metres, else along the same rays with the page's depth."""
-    rays = pixel_rays(config.calibration(rgb.shape[1], rgb.shape[0]))
+    size_wh = rgb.shape[1], rgb.shape[0]
+    rays = kept_rays(config.calibration(*size_wh), size_wh)
     if prediction.kind is not DepthKind.INVERSE:
         return prediction.point_cloud(rgb, rays).dense()
     depth = torch.from_numpy(relative_cloud_depth(prediction.output.cpu().numpy()))
-    return PointCloud(points_along(torch.from_numpy(rays.astype(np.float32)), depth).numpy(), rgb).dense()
+    return PointCloud(points_along(torch.from_numpy(rays.copy()), depth).numpy(), rgb).dense()
 
 
 def _open_estimator(model: str | os.PathLike[str], config: DepthEstimationAdvanceConfig) -> MonoDepthEstimator:
