@@ -51,8 +51,8 @@ class LevelRange:
     def __str__(self) -> str:
         bits = math.log2(self.high + 1)
         if self.low == 0 and self.step and bits in range(8, 17):
-            return f"{bits:.0f} bits, 0 to {self.high:g} (image_bits {bits:.0f})"
-        return f"{self.low:.6g} to {self.high:.6g} (image_range [{self.low:.6g}, {self.high:.6g}])"
+            return f"{bits:.0f} bits, 0 to {self.high:g} (to fix that: image_bits {bits:.0f})"
+        return f"{self.low:.6g} to {self.high:.6g} (to fix that: image_range [{self.low:.6g}, {self.high:.6g}])"
 
     def to_8_bit(self, pixels: np.ndarray) -> np.ndarray:
         """Any shape and type of number -> uint8; what is outside becomes 0 or 255."""
@@ -115,7 +115,7 @@ class Levels:
             return self.range or found
         used = found | self.range if self.range else found
         if used != self.range:
-            _LOG.info("images of more than 8 bits: %s%s", "widened to " if self.range else "", used)
+            _LOG.warning("images of more than 8 bits %s %s", "widened to" if self.range else "taken as", used)
         self.range = used
         return used
 

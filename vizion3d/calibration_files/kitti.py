@@ -55,7 +55,8 @@ def _pair(available: list[int], request: Request) -> tuple[int, int]:
         )
     if len(available) > 2:
         why = "as asked for" if request.cameras else "by the folders of the images" if by_folder else "the grey pair"
-        _LOG.info("KITTI cameras %d and %d (%s)", *wanted, why)
+        level = logging.INFO if request.cameras or by_folder else logging.WARNING
+        _LOG.log(level, "KITTI cameras %d and %d (%s)", *wanted, why)
     return wanted
 
 
