@@ -20,11 +20,11 @@ def depth_from_disparity(disparity_px: torch.Tensor, rig: StereoRig) -> torch.Te
         rig: the rig of these images.
 
     Returns:
-        Metres, same shape; NaN where d <= 0, where d + doffs <= 0, and where d or the depth is not finite.
+        Metres, same shape; NaN where d + doffs <= 0, and where d or the depth is not finite.
     """
     corrected = disparity_px + rig.doffs_px
     depth_m = rig.left.fx * rig.baseline_m / corrected
-    valid = (disparity_px > 0) & torch.isfinite(disparity_px) & (corrected > 0) & torch.isfinite(depth_m)
+    valid = (corrected > 0) & torch.isfinite(corrected) & torch.isfinite(depth_m)
     return torch.where(valid, depth_m, torch.nan)
 
 

@@ -220,19 +220,20 @@ def disparity_image(prediction: StereoPrediction, valid: torch.Tensor, header: H
     `valid_window` is the whole image.
     """
     rig = prediction.rig
-    min_disparity = max(0.0, rig.doffs_px)
+    min_disparity = 0.0  # d + doffs of a point at infinity
     corrected = torch.where(valid, prediction.disparity_px + rig.doffs_px, min_disparity - 1)
     max_disparity = prediction.max_disparity_px
     if max_disparity is None:  # nothing but the image limits it: the range of this frame, in steps, so that colours keep
-        largest = corrected.max().item() - rig.doffs_px
-        max_disparity = _RANGE_STEP_PX * max(1, math.ceil(largest / _RANGE_STEP_PX))
+        max_disparity = _RANGE_STEP_PX * max(1, math.ceil(corrected.max().item() / _RANGE_STEP_PX))
+    else:
+        max_disparity += rig.doffs_px
     message = DisparityImage(
         header=header,
         image=map_image(corrected, header),
         f=rig.left.fx,
         t=rig.baseline_m,
         min_disparity=min_disparity,
-        max_disparity=max_disparity + rig.doffs_px,
+        max_disparity=max_disparity,
         delta_d=prediction.disparity_step_px,
     )
     message.valid_window.width, message.valid_window.height = rig.left.width, rig.left.height

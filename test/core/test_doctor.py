@@ -211,6 +211,6 @@ def test_real_pairs_are_healthy_and_swapped_ones_are_not(folder: str, left: str,
     paths = data / "stereo" / folder
     calib = str(paths / "calib.txt")
     assert case.doctor(str(paths / left), str(paths / right), calib) == (0, [], "")
-    status, (line,), _ = case.doctor(str(paths / right), str(paths / left), calib)
-    assert status == 1
-    assert line.startswith("ERROR order: 0% of ")
+    status, lines, _ = case.doctor(str(paths / right), str(paths / left), calib)
+    # With Teddy's doffs of 52 px negative disparities are possible.
+    assert (status, lines[0][:19]) == ((0, "WARN  order: 0% of ") if folder == "teddy" else (1, "ERROR order: 0% of "))

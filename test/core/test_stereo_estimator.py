@@ -12,6 +12,7 @@ from vizion3d.camera import PinholeCamera, StereoRig
 from vizion3d.errors import InputError, WeightsError
 from vizion3d.stereo import StereoDepth, StereoDepthCommand, StereoDepthEstimator
 from vizion3d.stereo.matchers.s2m2 import S2M2Matcher
+from vizion3d.stereo.widening import Widening
 
 
 class Oracle(torch.nn.Module):
@@ -28,9 +29,11 @@ class Oracle(torch.nn.Module):
         self.seen = (width, height)
         work_width, work_height = self.work_size
         sx, sy = work_width / self.rig.left.width, work_height / self.rig.left.height
-        u = (torch.arange(width) - (width - work_width) // 2 + 0.5) / sx - 0.5
+        shift_px = Widening.for_doffs(self.rig.doffs_px * sx, work_width).shift_px
+        first_column = (width - work_width - shift_px) // 2 + shift_px
+        u = (torch.arange(width) - first_column + 0.5) / sx - 0.5
         v = (torch.arange(height) - (height - work_height) // 2 + 0.5) / sy - 0.5
-        disparity = (sx * true_disparity(self.rig, u[None, :], v[:, None]))[None, None].float()
+        disparity = (sx * true_disparity(self.rig, u[None, :], v[:, None]) + shift_px)[None, None].float()
         return disparity, torch.ones_like(disparity), torch.ones_like(disparity)
 
 
@@ -72,8 +75,8 @@ def test_depth_is_exact_after_any_resize_and_padding(size):
     u, v = np.arange(width)[None, :], np.arange(height)[:, None]
     truth = rig.left.fx * rig.baseline_m / (true_disparity(rig, u, v) + rig.doffs_px)
     assert np.abs(depth_m / truth - 1).max() < 1e-3
-    assert oracle.seen[0] <= max(width + 31, 960) and all(
-        seen <= side + 31 for seen, side in zip(oracle.seen, size, strict=True)
+    assert oracle.seen[0] <= max(width + 31, 960) + 32 and all(
+        seen <= side + 63 for seen, side in zip(oracle.seen, size, strict=True)
     )
 
 

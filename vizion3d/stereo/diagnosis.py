@@ -107,12 +107,13 @@ def check_pair(left_rgb: np.ndarray, right_rgb: np.ndarray, rig: StereoRig | Non
         value = f"only {len(matches)} matches, too few to compare the images"
         return [Finding("warning", "texture", value, "check light, focus and lens caps, and show a scene with texture")]
     order = SwapReport.from_matches(matches)
+    explained = rig is not None and _in_front(matches, rig)
     findings = [
         Finding("ok", "texture", f"{len(matches)} matches"),
         *_check_rows(rows, left_rgb.shape[1], left_rgb.shape[0]),
-        _check_order(order),
+        _check_order(order, explained),
     ]
-    return findings if rig is None or order.swapped else [*findings, _check_depth(matches, rig)]
+    return findings if rig is None or (order.swapped and not explained) else [*findings, _check_depth(matches, rig)]
 
 
 def _check_rows(rows: RectificationReport, width: int, height: int) -> list[Finding]:
@@ -137,12 +138,23 @@ def _judge_rows(rows_px: float, what: str, value: str, advice: str) -> Finding:
     return _judge(rows_px <= _WARN_ROWS_PX, what, value, advice, "warning" if rows_px <= _ERROR_ROWS_PX else "error")
 
 
-def _check_order(order: SwapReport) -> Finding:
+def _in_front(matches: np.ndarray, rig: StereoRig) -> bool:
+    """Whether the matches lie in front of the cameras as the rig has it."""
+    return float((matches[:, 0] - matches[:, 2] + rig.doffs_px > 0).mean()) > _MAX_SHARE_BEHIND
+
+
+def _check_order(order: SwapReport, explained: bool) -> Finding:
+    """`explained`: the rig has points in front of the cameras where the disparities are."""
     if math.isnan(order.positive_share):
         return Finding("ok", "order", "cannot be told: the scene is too far away to shift between the images")
     value = f"{order.positive_share:.0%} of {order.decided} disparities are positive"
     if order.swapped is None:
         return Finding("warning", "order", value, "all should be: check that both images are of one moment and rectified")
+    if order.swapped and explained:
+        advice = (
+            "doffs allows that, but it would look the same if left and right were swapped: if near comes out far, exchange them"
+        )
+        return Finding("warning", "order", value, advice)
     return _judge(not order.swapped, "order", value, "left and right are swapped: exchange the two images", "error")
 
 

@@ -18,6 +18,7 @@ from vizion3d.resize import ResizePlan
 from vizion3d.stereo.matchers import StereoMatcher, open_matcher
 from vizion3d.stereo.prediction import StereoPrediction
 from vizion3d.stereo.rectification import tell_calibrated_rows
+from vizion3d.stereo.widening import Widening
 
 _LOG = logging.getLogger(__name__)
 
@@ -106,19 +107,22 @@ class StereoDepthEstimator:
                 f"the images are {width}x{height} and would be matched at {plan.work_width}x{plan.work_height}; "
                 f"{self.matcher.name} needs at least {self.matcher.min_side} pixels in both directions"
             )
-        left_tensor, right_tensor = (plan.apply(_batch(image, self.matcher.device)) for image in (left, right))
-        search = None if max_disparity_px is None else max_disparity_px * plan.sx
-        matches = self.matcher.match(left_tensor, right_tensor, search)
-        tell_calibrated_rows(rig, width / 6 if matches.max_disparity is None else matches.max_disparity / plan.sx)
+        widening = Widening.for_doffs(rig.doffs_px * plan.sx, plan.work_width)
+        pair = widening.apply(*(plan.apply(_batch(image, self.matcher.device)) for image in (left, right)))
+        search = None if max_disparity_px is None else max_disparity_px * plan.sx + widening.shift_px
+        matches = self.matcher.match(*pair, search)
         confidence, visibility = (
-            None if certainty is None else plan.undo(certainty)[0, 0] for certainty in (matches.confidence, matches.visibility)
+            None if certainty is None else plan.undo(widening.undo(certainty))[0, 0]
+            for certainty in (matches.confidence, matches.visibility)
         )
+        limit = None if matches.max_disparity is None else (matches.max_disparity - widening.shift_px) / plan.sx
+        tell_calibrated_rows(rig, width / 6 if limit is None else limit)
         return StereoPrediction(
-            disparity_px=plan.undo_disparity(matches.disparity)[0, 0],
+            disparity_px=plan.undo_disparity(widening.undo_disparity(matches.disparity))[0, 0],
             confidence=confidence,
             visibility=visibility,
             rig=rig,
-            max_disparity_px=None if matches.max_disparity is None else matches.max_disparity / plan.sx,
+            max_disparity_px=limit,
             disparity_step_px=matches.step / plan.sx,
         )
 

@@ -25,7 +25,7 @@ class Matches(NamedTuple):
     """What a matcher found for each pixel of the left image it was given."""
 
     disparity: torch.Tensor
-    """(1, 1, h, w) float32, x_left - x_right in pixels of the matched images; NaN where nothing was found."""
+    """(1, 1, h, w) float32, x_left - x_right in pixels of the matched images, >= 0; NaN where nothing was found."""
     confidence: torch.Tensor | None
     """(1, 1, h, w) float32 in 0..1, how sure the disparity is; None from a matcher that cannot tell."""
     visibility: torch.Tensor | None
@@ -56,7 +56,7 @@ class StereoMatcher(Protocol):
     """Smallest width and height it can match."""
 
     def match(self, left: torch.Tensor, right: torch.Tensor, max_disparity: float | None = None) -> Matches:
-        """Match a pair.
+        """Match a pair in which no point in front of the cameras has a negative disparity; the estimator sees to that.
 
         Args:
             left, right: (1, 3, h, w) float, RGB, 0..255, on `device`.
