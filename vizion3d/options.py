@@ -9,7 +9,7 @@ as a flag.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 from vizion3d.errors import InputError
 from vizion3d.option_records import Options, option
@@ -31,6 +31,18 @@ class ValidityLimits(Options):
     occ_threshold: float = option(
         0.5, "smallest visibility of a valid pixel; near 1 is seen by both cameras, 0 is occluded", limits=(0.0, 1.0)
     )
+    _: KW_ONLY  # the page's configuration has the others in this order
+    z_near: float = option(
+        0.0,
+        "depth below which pixels are invalid; sgbm searches as near as that. 0 is as near as the search reaches",
+        unit="metres",
+        limits=(0.0, 20.0),
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.z_near >= self.z_far:
+            raise InputError(f"z_near is {self.z_near:g} m and z_far is {self.z_far:g} m; z_near must be the smaller one")
 
 
 @dataclass(frozen=True)
@@ -121,7 +133,10 @@ class SgbmOptions(Options):
     """Options of OpenCV's semi-global matching."""
 
     max_disparity: int = option(
-        0, "largest disparity that is searched; 0 is a sixth of the image width", unit="pixels", limits=(0, 4096)
+        0,
+        "largest disparity that counts; 0 follows z_near, or is a sixth of the image width",
+        unit="pixels",
+        limits=(0, 4096),
     )
 
 
@@ -163,7 +178,11 @@ class StereoOptions(ImageOptions, RunOptions, ScaleOptions, ValidityLimits):
 
     def matching(self) -> dict[str, float | None]:
         """What of this `StereoDepthEstimator.estimate` takes with each pair."""
-        return {"scale_factor": self.scale_factor or None, "max_disparity_px": self.sgbm.max_disparity or None}
+        return {
+            "scale_factor": self.scale_factor or None,
+            "max_disparity_px": self.sgbm.max_disparity or None,
+            "z_near_m": self.z_near or None,
+        }
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def test_every_field_with_default_parameters(ros, shifted_rig):
     window = disparity.valid_window
     assert (window.x_offset, window.y_offset, window.width, window.height) == (0, 0, 320, 240)
     assert disparity.min_disparity == 0
-    assert disparity.max_disparity == pytest.approx(64)
+    assert disparity.max_disparity == pytest.approx(320 / 6 + 4)
     assert disparity.delta_d == pytest.approx(1 / 16)
     assert (d[~valid] < disparity.min_disparity).all()
     assert ((d[valid] >= disparity.min_disparity) & (d[valid] <= disparity.max_disparity)).all()

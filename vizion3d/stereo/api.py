@@ -46,6 +46,7 @@ class StereoDepthAdvancedConfig(StereoOptions, _Rig):
         cx, cy: principal point of the left image in pixels.
         baseline: distance of the cameras in **millimetres**.
         doffs: cx_right - cx_left in pixels, added to the disparity.
+        z_near: point clouds begin at this distance, metres; 0 is as near as the matcher looks.
         z_far: point clouds end before this distance, metres.
         conf_threshold: point clouds keep pixels with at least this confidence, 0..1.
         occ_threshold: point clouds keep pixels with at least this visibility, 0..1.

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 
 import numpy as np
@@ -18,6 +19,7 @@ from vizion3d.resize import ResizePlan
 from vizion3d.stereo.matchers import StereoMatcher, open_matcher
 from vizion3d.stereo.prediction import StereoPrediction
 from vizion3d.stereo.rectification import tell_calibrated_rows
+from vizion3d.stereo.search_range import BEYOND_PX, wanted_disparity
 from vizion3d.stereo.widening import Widening
 
 _LOG = logging.getLogger(__name__)
@@ -47,6 +49,7 @@ class StereoDepthEstimator:
         options = StereoOptions(device=device, precision=precision)
         self.matcher = open_matcher(model, options) if isinstance(model, (str, os.PathLike)) else model
         self._told: set[str] = set()
+        self._told_nearest_m = 0.0
 
     @classmethod
     def open(cls, model: str | os.PathLike[str], options: StereoOptions) -> StereoDepthEstimator:
@@ -80,6 +83,7 @@ class StereoDepthEstimator:
         *,
         scale_factor: float | None = None,
         max_disparity_px: float | None = None,
+        z_near_m: float | None = None,
     ) -> StereoPrediction:
         """Match a rectified pair.
 
@@ -87,11 +91,14 @@ class StereoDepthEstimator:
             left, right: (H, W, 3) uint8 RGB.
             rig: of these images, at their size.
             scale_factor: size to match at, as a part of the image size; None takes the matcher's own limit.
-            max_disparity_px: how far to search, in pixels of these images; None is the matcher's default. Matchers whose
-                range is fixed pass over it.
+            max_disparity_px: largest disparity that counts, in pixels of these images. Matchers whose range is fixed pass
+                over it.
+            z_near_m: nearest depth that counts; it sets the range where max_disparity_px does not. Without either the
+                matcher's default holds.
 
         Raises:
-            InputError: the sizes differ from each other or from the rig's, or are too small to match.
+            InputError: the sizes differ from each other or from the rig's, or are too small to match; or max_disparity_px
+                ends before z_near_m.
         """
         height, width = _common_size(left, right, rig)
         max_width, max_height = self.matcher.max_size or (None, None)
@@ -109,22 +116,45 @@ class StereoDepthEstimator:
             )
         widening = Widening.for_doffs(rig.doffs_px * plan.sx, plan.work_width)
         pair = widening.apply(*(plan.apply(_batch(image, self.matcher.device)) for image in (left, right)))
-        search = None if max_disparity_px is None else max_disparity_px * plan.sx + widening.shift_px
-        matches = self.matcher.match(*pair, search)
+        limit = self._limit(rig, plan, widening, max_disparity_px, z_near_m)
+        whole = pair[0].shape[-1]  # no disparity is larger
+        matches = self.matcher.match(*pair, None if limit is None else min(limit + BEYOND_PX, whole))
+        if matches.max_disparity is not None and matches.max_disparity < whole:
+            limit = min(limit or math.inf, matches.max_disparity - BEYOND_PX)
         confidence, visibility = (
             None if certainty is None else plan.undo(widening.undo(certainty))[0, 0]
             for certainty in (matches.confidence, matches.visibility)
         )
-        limit = None if matches.max_disparity is None else (matches.max_disparity - widening.shift_px) / plan.sx
-        tell_calibrated_rows(rig, width / 6 if limit is None else limit)
-        return StereoPrediction(
+        prediction = StereoPrediction(
             disparity_px=plan.undo_disparity(widening.undo_disparity(matches.disparity))[0, 0],
             confidence=confidence,
             visibility=visibility,
             rig=rig,
-            max_disparity_px=limit,
+            max_disparity_px=None if limit is None else (limit - widening.shift_px) / plan.sx,
             disparity_step_px=matches.step / plan.sx,
         )
+        self._tell_nearest(prediction, z_near_m or 0.0)
+        tell_calibrated_rows(rig, prediction.max_disparity_px or width / 6)
+        return prediction
+
+    def _limit(
+        self, rig: StereoRig, plan: ResizePlan, widening: Widening, max_disparity_px: float | None, z_near_m: float | None
+    ) -> float | None:
+        """Largest disparity of the widened pair that counts; None leaves it to the matcher."""
+        part_of_width = self.matcher.searched_part_of_width
+        if part_of_width is None:
+            return None
+        wanted = wanted_disparity(rig, max_disparity_px, z_near_m)
+        if wanted is None:
+            return part_of_width * plan.work_width + max(0, widening.shift_px)
+        return wanted * plan.sx + widening.shift_px
+
+    def _tell_nearest(self, prediction: StereoPrediction, z_near_m: float) -> None:
+        """Log how near is measured, whenever that changes."""
+        nearest_m = max(prediction.nearest_m, z_near_m)
+        if nearest_m and nearest_m != self._told_nearest_m:
+            self._told_nearest_m = nearest_m
+            _LOG.info("nearest depth %.2f m; z_near sets it", nearest_m)
 
     def warm_up(self) -> None:
         """Match an empty pair, so that the first real one does not pay for what is done only once.

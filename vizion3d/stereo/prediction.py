@@ -26,7 +26,8 @@ class StereoPrediction(HoldsArrays):
         confidence: 0..1, how sure the disparity is; None if the matcher cannot tell.
         visibility: 0..1, near 1 = seen by both cameras; None if the matcher cannot tell.
         rig: the rig that the images belong to.
-        max_disparity_px: largest disparity that was searched; None if there was no limit but the image.
+        max_disparity_px: largest disparity that counts. A larger one is too near: it was searched for only so that it is not
+            taken for something far. None if there is no limit but the image.
         disparity_step_px: smallest increment of the disparity.
     """
 
@@ -42,9 +43,19 @@ class StereoPrediction(HoldsArrays):
         """Depth along the optical axis in metres, NaN where the disparity gives none."""
         return geometry.depth_from_disparity(self.disparity_px, self.rig)
 
+    @property
+    def nearest_m(self) -> float:
+        """Nearest depth that counts, whatever z_near is; 0 if there is no limit."""
+        if self.max_disparity_px is None:
+            return 0.0
+        return self.rig.left.fx * self.rig.baseline_m / (self.max_disparity_px + self.rig.doffs_px)
+
     def valid(self, limits: ValidityLimits) -> torch.Tensor:
-        """(H, W) bool: depth below z_far, confidence and visibility, where there are any, at least at their thresholds."""
-        valid = self.depth_m < limits.z_far
+        """(H, W) bool: not too near, depth below z_far, confidence and visibility, where there are any, at least at their
+        thresholds."""
+        valid = (self.depth_m < limits.z_far) & (self.depth_m >= limits.z_near)
+        if self.max_disparity_px is not None:
+            valid = valid & (self.disparity_px <= self.max_disparity_px)
         if self.confidence is not None:
             valid = valid & (self.confidence >= limits.conf_threshold)
         if self.visibility is not None:

@@ -32,7 +32,7 @@ class Matches(NamedTuple):
     """(1, 1, h, w) float32 in 0..1, near 1 where the point is seen in the right image as well, near 0 where it is hidden;
     None from a matcher that cannot tell."""
     max_disparity: float | None
-    """Largest disparity that was searched, in pixels of the matched images; None if there is no limit but the image."""
+    """How far was searched, in pixels of the matched images; None if there is no limit but the image."""
     step: float
     """Smallest increment of the disparity."""
 
@@ -54,14 +54,16 @@ class StereoMatcher(Protocol):
     """(width, height) to which larger images are reduced by default; None matches at any size."""
     min_side: int
     """Smallest width and height it can match."""
+    searched_part_of_width: float | None
+    """Largest disparity that it promises by default, as a part of the image width; None if its range cannot be chosen."""
 
     def match(self, left: torch.Tensor, right: torch.Tensor, max_disparity: float | None = None) -> Matches:
         """Match a pair in which no point in front of the cameras has a negative disparity; the estimator sees to that.
 
         Args:
             left, right: (1, 3, h, w) float, RGB, 0..255, on `device`.
-            max_disparity: how far to search, in pixels of these images; None leaves it to the matcher. One whose range is
-                fixed, or has no limit, passes over it.
+            max_disparity: how far to search at least, in pixels of these images, which is further than is promised (see
+                `search_range`). None leaves it to the matcher; one whose range cannot be chosen passes over it.
         """
         ...
 

@@ -17,8 +17,6 @@ _BLOCK_SIZE = 5
 _SUBPIXEL_STEPS = 16  # OpenCV gives disparities in sixteenths of a pixel
 # Left and right disparities that differ by this much deserve no confidence.
 _LEFT_RIGHT_TOLERANCE_PX = 2.0
-# By default the search covers this part of the image width, which is what close-range robot and benchmark pairs need.
-_SEARCHED_PART_OF_WIDTH = 1 / 6
 
 
 class SgbmMatcher:
@@ -34,6 +32,8 @@ class SgbmMatcher:
     has_confidence = has_visibility = True
     max_size: tuple[int, int] | None = None
     min_side = 2 * _BLOCK_SIZE
+    # What close-range robot and benchmark pairs need.
+    searched_part_of_width = 1 / 6
 
     def describe(self) -> str:
         """See `StereoMatcher.describe`."""
@@ -42,7 +42,7 @@ class SgbmMatcher:
     def match(self, left: torch.Tensor, right: torch.Tensor, max_disparity: float | None = None) -> Matches:
         """See `StereoMatcher.match`; by default a sixth of the image width is searched."""
         left_bgr, right_bgr = (_bgr(image) for image in (left, right))
-        wanted = max_disparity or left_bgr.shape[1] * _SEARCHED_PART_OF_WIDTH
+        wanted = max_disparity or left_bgr.shape[1] * self.searched_part_of_width
         search_range = 16 * max(1, math.ceil(wanted / 16))  # OpenCV demands multiples of 16
         disparity = _disparity(left_bgr, right_bgr, search_range)
         # The mirrored pair, exchanged, is again a left and a right image.

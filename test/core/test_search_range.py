@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How near is measured, who decides it, and that what is nearer does not come out far."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vizion3d.camera import PinholeCamera, StereoRig
+from vizion3d.errors import InputError
+from vizion3d.options import SgbmOptions, StereoOptions, ValidityLimits
+from vizion3d.stereo import StereoDepthEstimator, StereoPrediction
+from vizion3d.stereo.search_range import wanted_disparity
+from vizion3d.synthetic import Box, Scene, Texture, default_scene, render_stereo
+
+
+def estimate(frame, rig: StereoRig, options: StereoOptions | None = None) -> StereoPrediction:
+    return StereoDepthEstimator("sgbm").estimate(frame.left, frame.right, rig, **(options or StereoOptions()).matching())
+
+
+def test_by_default_a_sixth_of_the_width_counts(frame, rig, caplog):
+    caplog.set_level(logging.INFO)
+    prediction = estimate(frame, rig)
+    assert prediction.max_disparity_px == pytest.approx(640 / 6)
+    assert prediction.nearest_m == pytest.approx(525 * 0.12 / (640 / 6))
+    assert caplog.messages == ["nearest depth 0.59 m; z_near sets it"]
+
+
+@pytest.mark.parametrize("doffs_px", [0, -20, 20])
+def test_the_search_follows_z_near(frame, rig, doffs_px):
+    rig = dataclasses.replace(rig, doffs_px=doffs_px)
+    prediction = estimate(frame, rig, StereoOptions(z_near=2.0))
+    assert prediction.nearest_m == pytest.approx(2)
+    valid = prediction.valid(ValidityLimits(z_near=2.0)).numpy()
+    assert prediction.depth_m.numpy()[valid].min() >= 2
+
+
+def test_with_both_one_is_the_search_and_the_other_the_limit(frame, rig):
+    options = StereoOptions(z_near=1.5, sgbm=SgbmOptions(max_disparity=64))
+    prediction = estimate(frame, rig, options)
+    assert prediction.max_disparity_px == 64
+    valid = prediction.valid(options).numpy()
+    assert prediction.depth_m.numpy()[valid].min() >= 1.5
+    assert valid.sum() < prediction.valid(dataclasses.replace(options, z_near=0.0)).numpy().sum()
+
+
+def test_limits_that_contradict_are_refused_with_what_would_do(rig):
+    with pytest.raises(
+        InputError, match=r"z_near is 0.5 m, but a max_disparity of 64 px ends at 0.984 m; use max_disparity 126,"
+    ):
+        wanted_disparity(rig, 64, 0.5)
+    assert wanted_disparity(rig, 126, 0.5) == 126
+    with pytest.raises(InputError, match=r"max_disparity is 16 px, but with this rig a point at infinity has 20 px"):
+        wanted_disparity(dataclasses.replace(rig, doffs_px=-20), 16, None)
+    with pytest.raises(InputError, match=r"z_near is 3 m and z_far is 2 m; z_near must be the smaller one"):
+        ValidityLimits(z_near=3, z_far=2)
+
+
+@pytest.mark.parametrize("disparity_px", [110, 118, 126, 134])
+@pytest.mark.parametrize("wide_px", [6, 30, 80])
+def test_an_obstacle_nearer_than_promised_does_not_come_out_far(rig, disparity_px, wide_px):
+    depth_m = 525 * 0.12 / disparity_px
+    wide_m = wide_px * depth_m / 525
+    texture = Texture((210, 80, 60), (240, 150, 60), grain=0.2)
+    post = Box((0.1 * depth_m + 0.03, 0.0, depth_m + wide_m / 2), (wide_m, 0.7 * depth_m, wide_m), texture)
+    frame = render_stereo(Scene(static=(*default_scene().static, post)), rig)
+    prediction = estimate(frame, rig)
+    post_seen = frame.depth_m < 1.2 * depth_m
+    far = (prediction.depth_m.numpy() > 1.2 * depth_m) & prediction.valid(ValidityLimits()).numpy()
+    assert post_seen.sum() > 500
+    assert far[post_seen].mean() < 0.06
+
+
+def centre_window(picture: np.ndarray, part: int) -> np.ndarray:
+    """The middle of a picture, as the ROI of a driver cuts it."""
+    height, width = picture.shape[:2]
+    top, left = (height - height // part) // 2, (width - width // part) // 2
+    return np.ascontiguousarray(picture[top : top + height // part, left : left + width // part])
+
+
+@pytest.mark.parametrize(
+    ("names", "scale", "part"),
+    [
+        (("teddy/im2.png", "teddy/im6.png", "teddy/disp2.png"), 4, 3),
+        (("wood2/view1.png", "wood2/view5.png", "wood2/disp1.png"), 2, 2),
+        (("aloe/aloeL.jpg", "aloe/aloeR.jpg", "aloe/aloeGT.png"), 1, 2),
+        (("aloe/aloeL.jpg", "aloe/aloeR.jpg", "aloe/aloeGT.png"), 1, 3),
+    ],
+    ids=["teddy/3", "wood2/2", "aloe/2", "aloe/3"],
+)
+def test_in_windows_of_real_pairs_near_things_do_not_come_out_far(data, names, scale, part):
+    left, right, truth = (centre_window(np.asarray(Image.open(data / "stereo" / name)), part) for name in names)
+    height, width = truth.shape
+    rig = StereoRig(PinholeCamera(width, height, 1000, 1000, width / 2, height / 2), 0.1)
+    prediction = StereoDepthEstimator("sgbm").estimate(left, right, rig)
+    beyond = truth / scale > prediction.max_disparity_px
+    assert beyond.mean() > 0.1
+    assert prediction.valid(ValidityLimits()).numpy()[beyond].mean() <= 0.04
