@@ -149,7 +149,7 @@ def test_real_pair(data, tmp_path):
     scores = evaluate_depth(depth_m, np.where(truth_px > 0, 1500 * 0.08 / (truth_px + 52), np.nan)).all
     assert scores.median_rel < 0.005
     assert scores.off_5_percent < 0.1
-    assert 0.95 < vertex_count(tmp_path / "im2_cloud.ply") / measured.sum() < 1  # without flying pixels
+    assert 0.95 < vertex_count(tmp_path / "im2_cloud.ply") / measured.sum() <= 1  # without flying pixels
     assert (tmp_path / "im2_disparity.png").stat().st_size > 0
 
 

@@ -11,11 +11,13 @@ from vizion3d.evaluate import Errors
 from vizion3d.stereo import StereoDepthEstimator
 from vizion3d.stereo.matchers import Matches
 from vizion3d.stereo.matchers.sgbm import SgbmMatcher
+from vizion3d.stereo.reasons import Reason
+from vizion3d.synthetic import Box, Plane, Scene, Texture, render_stereo
 
 
 def match(left: np.ndarray, right: np.ndarray, max_disparity: int | None = None) -> Matches:
     """Match (H, W, 3) uint8 images."""
-    pair = (torch.from_numpy(np.ascontiguousarray(i)).permute(2, 0, 1)[None].float() for i in (left, right))
+    pair = (torch.from_numpy(np.ascontiguousarray(i)).permute(2, 0, 1)[None] for i in (left, right))
     return SgbmMatcher().match(*pair, max_disparity)
 
 
@@ -100,7 +102,6 @@ def test_pixels_without_an_answer_have_no_confidence(matches):
     empty = torch.isnan(matches.disparity)
     assert empty.any()
     assert matches.confidence[empty].max() == 0
-    assert matches.visibility[empty].max() == 0
 
 
 @settings(max_examples=12, deadline=None)
@@ -111,7 +112,7 @@ def test_a_moved_picture_has_that_disparity_everywhere(shift_px, seed):
     seen = found.disparity[0, 0, :, shift_px:]
     answered = torch.isfinite(seen)
     assert answered.float().mean() > 0.97
-    assert (seen[answered] - shift_px).abs().max() < 1
+    assert ((seen[answered] - shift_px).abs() < 1).float().mean() > 0.995
     assert (seen[answered] - shift_px).abs().median() == 0
     # What the right image does not show gets no number.
     assert torch.isnan(found.disparity[0, 0, :, :shift_px]).float().mean() > 0.95
@@ -130,9 +131,9 @@ def test_max_disparity_is_respected(frame, asked, searched):
     assert right.mean() > 0.9 if searched > 30 else right.mean() == 0
 
 
-def test_by_default_a_sixth_of_the_width_is_searched():
-    assert match(noise(20, 640), noise(20, 640)).max_disparity == 112
-    assert match(noise(20, 60), noise(20, 60)).max_disparity == 16
+def test_by_default_a_sixth_of_the_width_is_searched_and_32_px_beyond():
+    assert match(noise(20, 640), noise(20, 640)).max_disparity == 144
+    assert match(noise(20, 60), noise(20, 60)).max_disparity == 48
 
 
 @pytest.mark.parametrize("gradient", [False, True])
@@ -142,7 +143,57 @@ def test_pictures_without_texture_give_no_numbers(gradient):
     found = match(flat, flat)
     assert torch.isnan(found.disparity).all()
     assert found.confidence.max() == 0
-    assert found.visibility.max() == 0
+    assert (found.reason == Reason.NO_TEXTURE).all()
+
+
+def grey(values: np.ndarray) -> np.ndarray:
+    """(H, W) -> (H, W, 3) uint8."""
+    return np.repeat(values.round().clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
+
+
+@pytest.mark.parametrize("deviation", [0.3, 0.5, 1.0, 2.0, 3.0])
+def test_noise_on_an_even_wall_is_no_obstacle(deviation):
+    # Two metres away with f 525 px and a baseline of 0.12 m; half of that is 63 px.
+    rng = np.random.default_rng(0)
+    found = match(*(grey(128.3 + deviation * rng.standard_normal((480, 640))) for _ in range(2)))
+    valid = (found.confidence > 0.1) & (found.visibility > 0.5)
+    assert (valid & (found.disparity > 63)).float().mean() < 0.005
+    assert (found.reason == Reason.NO_TEXTURE).float().mean() > 0.8
+
+
+@pytest.mark.parametrize("deviation", [0.0, 0.5, 1.0])
+def test_confidence_on_a_slab_without_texture_is_deserved(rig, deviation):
+    textured, even = Texture((150, 140, 130), (90, 100, 120), grain=0.15), Texture((180, 180, 180), (180, 180, 180), grain=0)
+    scene = Scene(static=(Plane((0, 0, 5), (0, 0, -1), textured), Box((0, 0, 2.2), (1.2, 0.9, 0.05), even, yaw_rad=0.7)))
+    frame = render_stereo(scene, rig)
+    rng = np.random.default_rng(0)
+    noisy = (i + deviation * rng.standard_normal((480, 640, 1)) for i in (frame.left, frame.right))
+    found = match(*(i.round().clip(0, 255).astype(np.uint8) for i in noisy))
+    slab = frame.depth_m < 4
+    sure = slab & (found.confidence[0, 0].numpy() > 0.95)
+    assert sure[slab].mean() > 0.3
+    assert (np.abs(found.disparity[0, 0].numpy() - frame.disparity_px)[sure] > 2).mean() < 0.05
+
+
+@pytest.mark.parametrize(("gain", "offset"), [(0.5, 0), (0.7, 30), (1, -40)])
+def test_cameras_may_expose_differently(frame, error_px, gain, offset):
+    darker = (gain * frame.right.astype(float) + offset).round().clip(0, 255).astype(np.uint8)
+    found = match(frame.left, darker)
+    disparity, confidence = found.disparity[0, 0].numpy(), found.confidence[0, 0].numpy()
+    sure = frame.visible & (confidence > 0.1)
+    assert sure.sum() > 0.9 * frame.visible.sum()
+    assert (np.abs(disparity - frame.disparity_px)[sure] > 2).mean() < 0.02
+
+
+def test_why_there_is_no_answer(frame, matches):
+    reason, visible = matches.reason[0, 0].numpy(), matches.visibility[0, 0].numpy()
+    assert set(np.unique(reason)) <= {0, Reason.NO_TEXTURE, Reason.HIDDEN, Reason.BORDER}
+    np.testing.assert_array_equal(visible == 0, (reason == Reason.HIDDEN) | (reason == Reason.BORDER))
+    outside = np.arange(640) - frame.disparity_px < 0
+    covered = ~frame.visible & ~outside
+    assert (reason == Reason.BORDER)[outside].mean() > 0.95
+    assert (reason == Reason.HIDDEN)[covered].mean() > 0.6
+    assert (visible == 0)[frame.visible].mean() < 0.01
 
 
 def estimate_noise(height: int, width: int):

@@ -367,6 +367,7 @@ class PlainMatcher:
     has_confidence = has_visibility = False
     max_size: tuple[int, int] | None = None
     min_side = 1
+    image_dtype = torch.float32
     searched_part_of_width: float | None = 1 / 6
     searched: float | None = None
 

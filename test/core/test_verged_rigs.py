@@ -30,6 +30,7 @@ class Oracle:
     has_confidence = has_visibility = False
     max_size: tuple[int, int] | None = None
     multiple = min_side = 1
+    image_dtype = torch.uint8
     searched_part_of_width: float | None = None
 
     def __init__(self, disparity_px: np.ndarray, rig: StereoRig) -> None:

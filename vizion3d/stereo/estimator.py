@@ -9,6 +9,7 @@ import os
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from vizion3d.camera import PinholeCamera, StereoRig
 from vizion3d.errors import InputError
@@ -115,7 +116,7 @@ class StereoDepthEstimator:
                 f"{self.matcher.name} needs at least {self.matcher.min_side} pixels in both directions"
             )
         widening = Widening.for_doffs(rig.doffs_px * plan.sx, plan.work_width)
-        pair = widening.apply(*(plan.apply(_batch(image, self.matcher.device)) for image in (left, right)))
+        pair = widening.apply(*(self._at_working_size(image, plan) for image in (left, right)))
         limit = self._limit(rig, plan, widening, max_disparity_px, z_near_m)
         whole = pair[0].shape[-1]  # no disparity is larger
         matches = self.matcher.match(*pair, None if limit is None else min(limit + BEYOND_PX, whole))
@@ -132,10 +133,20 @@ class StereoDepthEstimator:
             rig=rig,
             max_disparity_px=None if limit is None else (limit - widening.shift_px) / plan.sx,
             disparity_step_px=matches.step / plan.sx,
+            unmatched=None if matches.reason is None else _enlarged(widening.undo(matches.reason), height, width)[0, 0],
         )
         self._tell_nearest(prediction, z_near_m or 0.0)
         tell_calibrated_rows(rig, prediction.max_disparity_px or width / 6)
         return prediction
+
+    def _at_working_size(self, image: np.ndarray, plan: ResizePlan) -> torch.Tensor:
+        """(H, W, 3) uint8 -> (1, 3, h, w) as the matcher takes it."""
+        batch = rgb_tensor(image, self.matcher.device).permute(2, 0, 1)[None]
+        if not plan.is_identity:
+            batch = plan.apply(batch.float())
+            if self.matcher.image_dtype == torch.uint8:
+                batch = batch.round().clamp(0, 255)
+        return batch.to(self.matcher.image_dtype)
 
     def _limit(
         self, rig: StereoRig, plan: ResizePlan, widening: Widening, max_disparity_px: float | None, z_near_m: float | None
@@ -167,9 +178,9 @@ class StereoDepthEstimator:
         self.estimate(image, image, rig)
 
 
-def _batch(image: np.ndarray, device: torch.device) -> torch.Tensor:
-    """(H, W, 3) uint8 -> (1, 3, H, W) float on the device."""
-    return rgb_tensor(image, device).permute(2, 0, 1)[None].float()
+def _enlarged(codes: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """(1, 1, h, w) uint8 -> (1, 1, height, width), by repetition."""
+    return codes if codes.shape[-2:] == (height, width) else F.interpolate(codes, (height, width), mode="nearest-exact")
 
 
 def _common_size(left: np.ndarray, right: np.ndarray, rig: StereoRig) -> tuple[int, int]:

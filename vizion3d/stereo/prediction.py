@@ -15,6 +15,7 @@ from vizion3d.flying_pixels import remove_flying_pixels
 from vizion3d.options import ValidityLimits
 from vizion3d.pointcloud import PointCloud
 from vizion3d.records import HoldsArrays
+from vizion3d.stereo.reasons import Reason
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -29,6 +30,7 @@ class StereoPrediction(HoldsArrays):
         max_disparity_px: largest disparity that counts. A larger one is too near: it was searched for only so that it is not
             taken for something far. None if there is no limit but the image.
         disparity_step_px: smallest increment of the disparity.
+        unmatched: uint8, what the matcher says of pixels without a sure answer, see `Matches.reason`; None if it says nothing.
     """
 
     disparity_px: torch.Tensor
@@ -37,6 +39,7 @@ class StereoPrediction(HoldsArrays):
     rig: StereoRig
     max_disparity_px: float | None
     disparity_step_px: float
+    unmatched: torch.Tensor | None = None
 
     @cached_property
     def depth_m(self) -> torch.Tensor:
@@ -61,6 +64,27 @@ class StereoPrediction(HoldsArrays):
         if self.visibility is not None:
             valid = valid & (self.visibility >= limits.occ_threshold)
         return valid
+
+    def reason(self, limits: ValidityLimits) -> torch.Tensor:
+        """(H, W) uint8: why a pixel is not valid, as `Reason` has it.
+
+        HIDDEN and BORDER are the pixels whose visibility is below its threshold. TOO_NEAR and TOO_FAR are sure of it.
+        """
+        nothing = torch.zeros_like(self.disparity_px, dtype=torch.uint8)
+        unmatched = nothing if self.unmatched is None else self.unmatched
+        reason = torch.where(unmatched == Reason.NO_TEXTURE, unmatched, Reason.LOW_CONFIDENCE)
+        sure = torch.isfinite(self.disparity_px)
+        if self.confidence is not None:
+            sure = sure & (self.confidence >= limits.conf_threshold)
+        too_near = self.depth_m < max(limits.z_near, self.nearest_m)
+        reason[sure] = torch.where(too_near, Reason.TOO_NEAR, Reason.TOO_FAR).to(torch.uint8)[sure]
+        if self.visibility is not None:
+            x_right = torch.arange(nothing.shape[1], device=nothing.device) - self.disparity_px
+            outside = (unmatched == Reason.BORDER) | (x_right < 0)
+            not_seen = self.visibility < limits.occ_threshold
+            reason[not_seen] = torch.where(outside, Reason.BORDER, Reason.HIDDEN).to(torch.uint8)[not_seen]
+        reason[self.valid(limits)] = Reason.VALID
+        return reason
 
     def masked_depth(self, limits: ValidityLimits) -> torch.Tensor:
         """`depth_m` with NaN in all pixels that are not valid."""

@@ -18,6 +18,7 @@ class ToyMatcher:
     device = torch.device("cpu")
     max_size: tuple[int, int] | None = None
     min_side = 1
+    image_dtype = torch.float32
     searched_part_of_width: float | None = None
 
     def __init__(self, disparity: float, name: str) -> None:

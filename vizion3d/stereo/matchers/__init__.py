@@ -35,6 +35,9 @@ class Matches(NamedTuple):
     """How far was searched, in pixels of the matched images; None if there is no limit but the image."""
     step: float
     """Smallest increment of the disparity."""
+    reason: torch.Tensor | None = None
+    """(1, 1, h, w) uint8, why there is no answer, or no sure one, where the matcher knows: NO_TEXTURE, HIDDEN or BORDER of
+    `vizion3d.stereo.reasons.Reason`, else 0. HIDDEN and BORDER are what has no visibility."""
 
 
 class StereoMatcher(Protocol):
@@ -46,6 +49,8 @@ class StereoMatcher(Protocol):
     """Which of the matchers it is; its group in `StereoOptions`."""
     device: torch.device
     """Where it computes; images are brought there and everything after it stays there."""
+    image_dtype: torch.dtype
+    """Of the images it matches: torch.float32 or torch.uint8."""
     has_confidence: bool
     """Whether its matches come with confidence."""
     has_visibility: bool
@@ -61,7 +66,7 @@ class StereoMatcher(Protocol):
         """Match a pair in which no point in front of the cameras has a negative disparity; the estimator sees to that.
 
         Args:
-            left, right: (1, 3, h, w) float, RGB, 0..255, on `device`.
+            left, right: (1, 3, h, w) RGB, 0..255, of `image_dtype`, on `device`.
             max_disparity: how far to search at least, in pixels of these images, which is further than is promised (see
                 `search_range`). None leaves it to the matcher; one whose range cannot be chosen passes over it.
         """

@@ -26,6 +26,7 @@ class S2M2Matcher:
     architecture = "s2m2"
     has_confidence = has_visibility = True
     min_side = 32
+    image_dtype = torch.float32
     searched_part_of_width: float | None = None  # it always looks at whole rows
 
     def __init__(self, network: LoadedNetwork, name: str, options: S2M2Options | None = None) -> None:

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How sure a disparity is, whether the right camera sees the point, and why there is no answer.
+
+Most of it is computed at half size, which takes a quarter of the time; at full size only what is decided at edges of objects.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from vizion3d.stereo.reasons import Reason
+
+# Disparities found from the left and from the right that differ by this much belong to different surfaces.
+_TOLERANCE_PX = 2.0
+_UNKNOWN = 1e6  # beyond all disparities, for maps that must not hold NaN
+# Surroundings in half-size pixels: over which the images are compared, and in which matched neighbours count.
+_COMPARED, _NEIGHBOURHOOD, _TEXTURE = (5, 5), (31, 31), (7, 7)
+_ROUNDING_VARIANCE = 0.25  # of grey levels, and then some: what is flatter correlates with nothing
+# Confidence is a logistic regression of being right within 2 px on the shared pairs, with rounded numbers, moved and steepened
+# so that 0.1 is where about half of the answers are wrong.
+_INTERCEPT, _PER_CORRELATION, _PER_LOG_RESIDUAL, _PER_DIFFERENCE_PX = 7.9, 2.5, -2.75, -1.25
+_MAX_DIFFERENCE_PX = 4.0
+# Noise on an even wall is matched now and then, but it hardly correlates and has no matched neighbours, unlike an even surface
+# between edges. Either counts as evidence, from nothing at the first number to all at the second.
+_CORRELATES, _HAS_NEIGHBOURS = (0.1, 0.3), (0.15, 0.4)
+# Mean horizontal change from pixel to pixel below which there is nothing to match, in grey levels.
+_MIN_GRADIENT = 1.0
+
+
+class Halves(NamedTuple):
+    """Both images at half size, (h2, w2) uint8, where an odd last row or column is repeated."""
+
+    left: np.ndarray
+    right: np.ndarray
+
+    @classmethod
+    def of(cls, left: np.ndarray, right: np.ndarray) -> Halves:
+        """Halve two (h, w) uint8 images."""
+        return cls(_halved(left), _halved(right))
+
+
+class Certainty(NamedTuple):
+    """What is known about each disparity, (h, w)."""
+
+    confidence: np.ndarray
+    """float32, 0..1; 0 where there is no disparity."""
+    visibility: np.ndarray
+    """float32: 0 where the right camera does not see the point, else 1."""
+    reason: np.ndarray
+    """uint8: HIDDEN, BORDER or NO_TEXTURE of `Reason`, else 0."""
+
+
+def judge(disparity: np.ndarray, right_disparity: np.ndarray, halves: Halves) -> Certainty:
+    """Compare the disparity with what was found from the right image, and the two images with each other.
+
+    Args:
+        disparity: (h, w) float32 of the left image, NaN where there is none.
+        right_disparity: (h2, w2) float32 of the right image at half size and in its pixels, NaN likewise.
+        halves: the images at half size.
+    """
+    answered = ~np.isnan(disparity)
+    known = np.where(answered, disparity, np.float32(0))
+    right_px = 2 * right_disparity
+    extremes = _extremes(right_px)
+    farthest, nearest = cv2.split(cv2.remap(extremes, *_places(known), cv2.INTER_NEAREST))
+    agrees = answered & (farthest <= known + _TOLERANCE_PX) & (nearest >= known - _TOLERANCE_PX)
+
+    half, support = _one_of_four(disparity), cv2.blur(agrees[::2, ::2].astype(np.float32), _NEIGHBOURHOOD)
+    likely, evidence = _likelihood(half, right_px, halves, support)
+    confidence = np.where(agrees, _doubled(likely * evidence, disparity.shape), np.float32(0))
+
+    agreed = _one_of_four(np.where(agrees, disparity, np.float32(np.nan)))
+    reason = _reason_without_answer(agreed, extremes[..., 1])
+    flat = _is_flat(halves.left)
+    reason[(flat & (reason == 0)) | ((flat | ~np.isnan(half)) & (support < _HAS_NEIGHBOURS[0]))] = Reason.NO_TEXTURE
+    reason = _doubled(reason, disparity.shape)
+    reason[agrees & (reason != Reason.NO_TEXTURE)] = 0
+    visibility = ((reason != Reason.HIDDEN) & (reason != Reason.BORDER)).astype(np.float32)
+    return Certainty(confidence, visibility, reason)
+
+
+def _likelihood(half: np.ndarray, right_px: np.ndarray, halves: Halves, support: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How likely an answer is right if there was something to match, and whether there was; both (h2, w2), 0..1."""
+    known = np.nan_to_num(half)
+    x, y = np.arange(half.shape[1], dtype=np.float32) - known / 2, _rows(half.shape)
+    matched = cv2.remap(halves.right.astype(np.float32), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    correlation, residual = _compare(halves.left.astype(np.float32), matched)
+    found_from_right = cv2.remap(np.nan_to_num(right_px, nan=_UNKNOWN), x, y, cv2.INTER_NEAREST)
+    difference_px = np.minimum(np.abs(found_from_right - known), _MAX_DIFFERENCE_PX)
+    odds = np.exp(
+        _INTERCEPT
+        + _PER_CORRELATION * correlation
+        + _PER_LOG_RESIDUAL * np.log1p(residual)
+        + _PER_DIFFERENCE_PX * difference_px
+    )
+    return odds / (1 + odds), np.maximum(_ramp(correlation, _CORRELATES), _ramp(support, _HAS_NEIGHBOURS))
+
+
+def _compare(left: np.ndarray, matched: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Correlation of the surroundings in two (h2, w2) float32 images, and what is left of the first after fitting the second.
+
+    The second may be brighter or have more contrast. The residual is a standard deviation in grey levels.
+    """
+    mean_left, mean_matched = cv2.blur(left, _COMPARED), cv2.blur(matched, _COMPARED)
+    variance_left = np.maximum(cv2.blur(left * left, _COMPARED) - mean_left * mean_left, 0)
+    variance_matched = np.maximum(cv2.blur(matched * matched, _COMPARED) - mean_matched * mean_matched, _ROUNDING_VARIANCE)
+    covariance = cv2.blur(left * matched, _COMPARED) - mean_left * mean_matched
+    correlation = covariance / np.sqrt(np.maximum(variance_left, _ROUNDING_VARIANCE) * variance_matched)
+    return correlation, np.sqrt(np.maximum(variance_left - covariance * covariance / variance_matched, 0))
+
+
+def _reason_without_answer(half: np.ndarray, nearest_px: np.ndarray) -> np.ndarray:
+    """BORDER or HIDDEN where a point behind what is around it would be out of the right image or covered there, (h2, w2)."""
+    background = np.nan_to_num(_background(half))
+    x = np.arange(half.shape[1], dtype=np.float32) - background / 2
+    seen = cv2.remap(nearest_px, x, _rows(half.shape), cv2.INTER_NEAREST)
+    reason = np.where(seen > background + _TOLERANCE_PX, np.uint8(Reason.HIDDEN), np.uint8(0))
+    reason[x < 0] = Reason.BORDER
+    return reason
+
+
+def _background(half: np.ndarray) -> np.ndarray:
+    """Unanswered pixels get the smaller one of the nearest disparities in their row."""
+    columns = np.arange(half.shape[1])
+    answered = ~np.isnan(half)
+    before = np.maximum.accumulate(np.where(answered, columns, 0), axis=1)
+    after = np.minimum.accumulate(np.where(answered, columns, columns[-1])[:, ::-1], axis=1)[:, ::-1]
+    return np.fmin(*(np.take_along_axis(half, index, axis=1) for index in (before, after)))
+
+
+def _is_flat(image: np.ndarray) -> np.ndarray:
+    """(h2, w2) bool: hardly anything changes along the row around a pixel."""
+    change = np.abs(cv2.Sobel(image, cv2.CV_16S, 1, 0, ksize=1)).astype(np.float32) / 2
+    return cv2.blur(change, _TEXTURE) < _MIN_GRADIENT
+
+
+def _extremes(right_px: np.ndarray) -> np.ndarray:
+    """Smallest and largest of the 3x3 disparities around each pixel, (h2, w2, 2); beyond all of them where none is known."""
+    block = np.ones((3, 3), np.uint8)
+    farthest = cv2.erode(np.nan_to_num(right_px, nan=_UNKNOWN), block)
+    return cv2.merge((farthest, cv2.dilate(np.nan_to_num(right_px, nan=-_UNKNOWN), block)))
+
+
+def _places(disparity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where pixels are seen in the right image at half size: x and y, (h, w) float32."""
+    height, width = disparity.shape
+    x = np.arange(width, dtype=np.float32) / 2 - 0.25 - disparity / 2
+    y = np.arange(height, dtype=np.float32) / 2 - 0.25
+    return x, np.repeat(y[:, None], width, axis=1)
+
+
+def _rows(shape: tuple[int, ...]) -> np.ndarray:
+    """The row of each pixel, float32."""
+    return np.repeat(np.arange(shape[0], dtype=np.float32)[:, None], shape[1], axis=1)
+
+
+def _ramp(values: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
+    """0 up to the first end, 1 from the second."""
+    return ((values - ends[0]) / (ends[1] - ends[0])).clip(0, 1)
+
+
+def _halved(image: np.ndarray) -> np.ndarray:
+    """(h, w) -> half size, rounded up; each pixel is the mean of four."""
+    height, width = image.shape
+    even = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+    return cv2.resize(even, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+
+
+def _one_of_four(disparity: np.ndarray) -> np.ndarray:
+    """(h, w) -> half size, rounded up: of each four pixels the first that is known."""
+    half = disparity[::2, ::2].copy()
+    for y, x in ((0, 1), (1, 0), (1, 1)):
+        other = disparity[y::2, x::2]
+        part = half[: other.shape[0], : other.shape[1]]
+        np.copyto(part, other, where=np.isnan(part))
+    return half
+
+
+def _doubled(half: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The inverse of halving, by repetition."""
+    height, width = shape
+    doubled = cv2.resize(half, (2 * half.shape[1], 2 * half.shape[0]), interpolation=cv2.INTER_NEAREST)
+    return np.ascontiguousarray(doubled[:height, :width])
