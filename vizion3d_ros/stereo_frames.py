@@ -31,6 +31,7 @@ OUTPUTS = {
     "points2": PointCloud2,
     "confidence": Image,
     "occlusion": Image,
+    "reason": Image,
 }
 
 
@@ -88,6 +89,7 @@ def outputs(prediction: StereoPrediction, pair: StereoPair, settings: StereoFram
             organized=settings.cloud_organized,
             decimation=settings.cloud_decimation,
         ),
+        "reason": lambda: conversions.image_from_array(prediction.reason(settings).cpu().numpy(), "mono8", header),
     }
     if (confidence := prediction.confidence) is not None:
         makers["confidence"] = lambda: conversions.map_image(confidence, header)

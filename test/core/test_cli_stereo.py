@@ -76,7 +76,8 @@ def test_a_pair_becomes_depth_disparity_and_cloud(folder, small, capsys, calibra
     calib = [str(folder / name) for name in calibration]
     assert main(["stereo", *files, "--calib", *calib, "--out", str(out), "--no-cloud-edge-filter"]) == 0
 
-    assert {path.name for path in out.iterdir()} == {"left_depth.png", "left_disparity.png", "left_cloud.ply"}
+    names = ("depth.png", "disparity.png", "reason.png", "cloud.ply")
+    assert {path.name for path in out.iterdir()} == {f"left_{name}" for name in names}
     depth_m = read_depth_m(out / "left_depth.png")
     scores = evaluate_depth(depth_m, small.depth_m, visible=small.visible).non_occluded
     assert scores.density > 0.85

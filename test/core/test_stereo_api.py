@@ -81,6 +81,7 @@ def result_of_depth(depth: np.ndarray) -> StereoDepthResult:
         confidence=nothing,
         occlusion=nothing,
         valid=nothing > 0,
+        reason=nothing.astype(np.uint8),
         backend_used="sgbm",
         cloud=None,
         command=command,

@@ -15,7 +15,7 @@ from vizion3d.camera import PinholeCamera, StereoRig
 from vizion3d.evaluate import Errors
 from vizion3d.images import load_rgb
 from vizion3d.options import ValidityLimits
-from vizion3d.stereo import StereoDepthEstimator
+from vizion3d.stereo import Reason, StereoDepthEstimator
 from vizion3d.synthetic import default_scene, render_stereo
 from vizion3d_ros.conversions import image_from_array
 from vizion3d_ros.stereo_frames import OUTPUTS
@@ -44,7 +44,7 @@ def test_every_field_with_default_parameters(ros, shifted_rig):
     rig = shifted_rig
     frame = render_stereo(default_scene(), rig)
     outputs = one_frame(ros, rig, frame, cloud_edge_filter=False)
-    depth_message, info, disparity, cloud, confidence, occlusion = outputs.values()
+    depth_message, info, disparity, cloud, confidence, occlusion, reason = outputs.values()
 
     for message in (*outputs.values(), disparity.image):
         assert (message.header.stamp.sec, message.header.stamp.nanosec) == divmod(STAMP_NS, 10**9)
@@ -92,6 +92,10 @@ def test_every_field_with_default_parameters(ros, shifted_rig):
     sure = float_map(confidence)
     assert ((sure >= 0) & (sure <= 1)).all() and (sure[valid] >= 0.1).all()
     seen = float_map(occlusion)
+    assert (reason.encoding, reason.step) == ("mono8", 320)
+    why = np.frombuffer(reason.data, np.uint8).reshape(240, 320)
+    np.testing.assert_array_equal(why == Reason.VALID, valid)
+    np.testing.assert_array_equal((why == Reason.HIDDEN) | (why == Reason.BORDER), seen < 0.5)
     assert ((seen >= 0) & (seen <= 1)).all() and (seen[valid] >= 0.5).all()
 
 

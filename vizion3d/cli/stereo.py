@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""vizion3d stereo LEFT RIGHT --calib FILE: depth PNG, disparity PNG and point cloud of a rectified pair.
+"""vizion3d stereo LEFT RIGHT --calib FILE: depth, disparity, reason of gaps and point cloud of a rectified pair.
 
 Without --calib there is no depth: disparity alone, as PNG and as PFM in pixels.
 """
@@ -33,8 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
     from vizion3d.camera import StereoRig
     from vizion3d.cli.files import write_depth_png, write_pfm, write_rgb_png
     from vizion3d.images import load_rgb_pair
-    from vizion3d.stereo import StereoDepthEstimator
-    from vizion3d.visualize import colorize_disparity
+    from vizion3d.stereo import Reason, StereoDepthEstimator
+    from vizion3d.visualize import colorize_disparity, colorize_labels
 
     options = read_options(arguments, RobotStereoOptions)
     set_threads(options.threads)
@@ -53,10 +53,11 @@ def run(arguments: argparse.Namespace) -> int:
     disparity_px = np.where(valid, prediction.disparity_px.cpu().numpy(), np.nan)
     arguments.out.mkdir(parents=True, exist_ok=True)
     stem = Path(arguments.left).stem
-    depth_path, disparity_path, cloud_path = (
-        arguments.out / f"{stem}_{name}" for name in ("depth.png", "disparity.png", "cloud.ply")
+    depth_path, disparity_path, reason_path, cloud_path = (
+        arguments.out / f"{stem}_{name}" for name in ("depth.png", "disparity.png", "reason.png", "cloud.ply")
     )
     write_rgb_png(disparity_path, colorize_disparity(disparity_px))
+    write_rgb_png(reason_path, colorize_labels(prediction.reason(options).cpu().numpy(), [reason.text for reason in Reason]))
     print(f"{left.shape[1]}x{left.shape[0]} pixels, {estimator.describe()}: {1e3 * seconds:.0f} ms")
     if not arguments.calib:
         pfm_path = disparity_path.with_suffix(".pfm")
@@ -73,5 +74,6 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"depth {near:.3f} to {far:.3f} m, median {middle:.3f} m, on {valid.mean():.1%} of the pixels")
     else:
         print(f"no pixel has a depth below {options.z_far} m: check the calibration, and whether left and right are swapped")
-    print(f"{depth_path}  16-bit, millimetres, 0 = no depth\n{disparity_path}  coloured\n{cloud_path}  OpenGL axes, metres")
+    print(f"{depth_path}  16-bit, millimetres, 0 = no depth\n{disparity_path}  coloured")
+    print(f"{reason_path}  why a pixel has no depth\n{cloud_path}  OpenGL axes, metres")
     return 0

@@ -122,13 +122,15 @@ class StereoDepthResult(DepthResult):
         disparity: float32 pixels of the input images, as the matcher gave it (NaN, infinite or negative possible).
         confidence: float32, 0..1; None if the model gives none.
         occlusion: float32 visibility despite its customary name, 0..1, high = seen by both cameras; None likewise.
-        valid: bool, the pixels of the point cloud: z_far and the thresholds applied.
+        valid: bool, the pixels of the point cloud: z_near, z_far and the thresholds applied.
+        reason: uint8, why a pixel is not valid, as `vizion3d.stereo.Reason` has it; 0 where it is.
     """
 
     disparity: np.ndarray
     confidence: np.ndarray | None
     occlusion: np.ndarray | None
     valid: np.ndarray
+    reason: np.ndarray
 
     @cached_property
     def disparity_map(self) -> list[list[float]]:
@@ -225,6 +227,7 @@ def _result(
         confidence=None if prediction.confidence is None else prediction.confidence.cpu().numpy(),
         occlusion=None if prediction.visibility is None else prediction.visibility.cpu().numpy(),
         valid=prediction.valid(config).cpu().numpy(),
+        reason=prediction.reason(config).cpu().numpy(),
         backend_used=estimator.matcher.name,
         cloud=cloud,
         command=command,

@@ -3,6 +3,7 @@
 
 from vizion3d.visualize.cloud import render_cloud
 from vizion3d.visualize.colors import colorize_depth, colorize_disparity
+from vizion3d.visualize.labels import colorize_labels
 from vizion3d.visualize.tiles import side_by_side
 
-__all__ = ["colorize_depth", "colorize_disparity", "render_cloud", "side_by_side"]
+__all__ = ["colorize_depth", "colorize_disparity", "colorize_labels", "render_cloud", "side_by_side"]
