@@ -111,8 +111,8 @@ class Errors:
         answered, truth = (np.isfinite(d) & (d + doffs_px > 0) for d in (disparity_px, truth_px))
         both = answered & truth
         px = np.where(both, disparity_px - truth_px, np.nan)
-        ratio = np.divide(truth_px + doffs_px, disparity_px + doffs_px, out=np.full(px.shape, np.nan), where=both)
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
+            ratio = np.divide(truth_px + doffs_px, disparity_px + doffs_px, out=np.full(px.shape, np.nan), where=both)
             d1 = (np.abs(px) > D1_PX) & (np.abs(px) > D1_PART * np.abs(truth_px))
         return cls(_some(truth), answered, px, d1, ratio)
 
