@@ -33,7 +33,7 @@ CORE = {
     "resize": "errors torch",
     "results": "pointcloud records numpy open3d",
     # what networks need
-    "runtime": "errors torch",
+    "runtime": "errors cv2 torch",
     "weights": "__version__ errors torch",
     # the two tasks, which never know each other
     "lifting": "camera errors geometry images option_records options pointcloud rays records results runtime weights "
@@ -41,10 +41,11 @@ CORE = {
     "stereo": "camera errors flying_pixels geometry images option_records options pointcloud records resize results runtime "
     "weights cv2 numpy torch",
     # around them
-    "synthetic": "camera errors records numpy",
+    "evaluate": "__version__ calibration_files camera errors images options rays stereo cv2 numpy yaml",
+    "synthetic": "camera errors evaluate rays records numpy",
     "visualize": "errors cv2 numpy",
-    "cli": "__version__ calibration_files camera errors images lifting option_records options rays stereo visualize weights "
-    "cv2 numpy",
+    "cli": "__version__ calibration_files camera errors evaluate images lifting option_records options rays runtime stereo "
+    "synthetic visualize weights cv2 numpy",
 }
 MESSAGES = "builtin_interfaces sensor_msgs std_msgs stereo_msgs"
 ROS = {
@@ -63,21 +64,23 @@ ROS = {
     "logs": "",
     # the live door
     "parameters": "core.errors core.option_records rcl_interfaces rclpy",
-    "fast_dds": "rclpy",
-    "inputs": "conversions pairing rclpy",
-    "program": "core.errors rclpy",
-    "node": "core.errors conversions diagnostics fast_dds inputs logs parameters settings worker "
+    "fast_dds": "core.errors rclpy",
+    "inputs": "conversions pairing sensor_msgs rclpy",
+    "program": "core.errors core.runtime fast_dds rclpy",
+    "node": "core.errors core.runtime conversions diagnostics fast_dds inputs logs parameters settings worker "
     "diagnostic_msgs rcl_interfaces rclpy torch",
     "stereo_node": "core.bit_depth core.errors core.stereo node program settings stereo_frames worker numpy",
     "mono_node": "core.bit_depth core.lifting mono_frames node program settings worker",
-    "launching": "fast_dds launch launch_ros yaml",
+    "launching": "launch launch_ros yaml",
     # stand-ins for those without a robot
-    "bag_player": "core.errors bag_reader builtin_interfaces rclpy rosgraph_msgs",
+    "domains": "",
+    "round_trip": "rcl_interfaces rclpy",
+    "bag_player": "core.errors bag_reader fast_dds program round_trip builtin_interfaces rclpy rosgraph_msgs",
     "picture_camera_node": f"core.camera core.images core.option_records conversions parameters program {MESSAGES} rclpy",
     "synthetic_camera_node": f"core.camera core.option_records core.synthetic conversions parameters program {MESSAGES} rclpy",
-    "viewer_node": "core.__version__ core.errors core.option_records core.pointcloud core.visualize conversions inputs "
-    f"parameters {MESSAGES} cv2 numpy rclpy",
-    "demo": "fast_dds",
+    "viewer_node": "core.__version__ core.evaluate core.option_records core.pointcloud core.visualize conversions inputs "
+    f"parameters program {MESSAGES} cv2 numpy rclpy",
+    "demo": "domains program",
 }
 PACKAGES = {"vizion3d": CORE, "vizion3d_ros": ROS}
 

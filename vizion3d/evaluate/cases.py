@@ -12,7 +12,7 @@ import numpy as np
 from vizion3d.camera import Calibration, PinholeCamera, StereoRig
 from vizion3d.errors import InputError
 from vizion3d.evaluate.visibility import lands_inside
-from vizion3d.images import load_rgb
+from vizion3d.images import load_rgb_pair
 from vizion3d.rays import project_to_pixels
 
 
@@ -55,7 +55,7 @@ class StereoCase:
 
     def rgb_pair(self) -> tuple[np.ndarray, np.ndarray]:
         """Both images as every door of vizion3d decodes them, (H, W, 3) uint8, raw ones rectified."""
-        left, right = load_rgb(self.left, f"left image of {self.name}"), load_rgb(self.right, f"right image of {self.name}")
+        left, right = load_rgb_pair(self.left, self.right, (f"left image of {self.name}", f"right image of {self.name}"))
         if self.raw is None:
             return left, right
         assert self.rig is not None
