@@ -96,7 +96,7 @@ def test_a_pair_becomes_depth_disparity_and_cloud(folder, small, capsys, calibra
 def test_without_calibration_there_is_disparity_and_no_depth(folder, small, capsys):
     out = folder / "out"
     assert main(["stereo", str(folder / "left.png"), str(folder / "right.png"), "--out", str(out)]) == 0
-    assert {path.name for path in out.iterdir()} == {"left_disparity.png", "left_disparity.pfm"}
+    assert {path.name for path in out.iterdir()} == {"left_disparity.png", "left_disparity.pfm", "left_reason.png"}
     disparity_px, _ = read_map(out / "left_disparity.pfm")
     scores = evaluate_disparity(disparity_px, small.disparity_px, visible=small.visible).non_occluded
     assert scores.density > 0.8 and scores.bad_2 < 0.05

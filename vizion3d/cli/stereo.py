@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
         pfm_path = disparity_path.with_suffix(".pfm")
         write_pfm(pfm_path, disparity_px)
         print(f"disparity on {valid.mean():.1%} of the pixels; depth and a point cloud need a calibration: give --calib")
-        print(f"{disparity_path}  coloured\n{pfm_path}  pixels, NaN = no disparity")
+        print(f"{disparity_path}  coloured\n{pfm_path}  pixels, NaN = no disparity\n{reason_path}  why a pixel has none")
         return 0
     write_depth_png(depth_path, depth_m)
     prediction.point_cloud(left, options, edge_filter=options.cloud_edge_filter).write_ply(cloud_path)
