@@ -224,7 +224,7 @@ def disparity_image(prediction: StereoPrediction, valid: torch.Tensor, header: H
     corrected = torch.where(valid, prediction.disparity_px + rig.doffs_px, min_disparity - 1)
     max_disparity = prediction.max_disparity_px
     if max_disparity is None:  # nothing but the image limits it: the range of this frame, in steps, so that colours keep
-        max_disparity = _RANGE_STEP_PX * max(1, math.ceil(corrected.max().item() / _RANGE_STEP_PX))
+        max_disparity = float(_RANGE_STEP_PX * max(1, math.ceil(corrected.max().item() / _RANGE_STEP_PX)))
     else:
         max_disparity += rig.doffs_px
     message = DisparityImage(

@@ -45,14 +45,21 @@ def test_maps_have_the_shape_and_range_that_is_promised(frame, matches):
     answered = matches.disparity[torch.isfinite(matches.disparity)]
     assert answered.min() > 0
     assert answered.max() <= matches.max_disparity
-    assert torch.equal(answered / matches.step, (answered / matches.step).round())
 
 
 def test_visible_surfaces_are_measured(frame, matches):
     scores = Errors.of_disparity(matches.disparity[0, 0].numpy(), frame.disparity_px).scores(frame.visible)
     assert scores.density > 0.97
     assert scores.bad_2 < 0.015
-    assert scores.median_px < 0.2
+    assert scores.median_px < 0.08
+
+
+def test_disparities_are_not_drawn_to_whole_pixels(frame, matches, error_px):
+    disparity = matches.disparity[0, 0].numpy()
+    close = frame.visible & (error_px < 0.5)
+    error = (disparity - frame.disparity_px)[close]
+    phase = ((disparity[close] % 1) * 8).astype(int)
+    assert max(abs(np.median(error[phase == number])) for number in range(8)) < 0.08
 
 
 def test_the_first_columns_are_answered(frame, error_px):
@@ -113,7 +120,7 @@ def test_a_moved_picture_has_that_disparity_everywhere(shift_px, seed):
     answered = torch.isfinite(seen)
     assert answered.float().mean() > 0.97
     assert ((seen[answered] - shift_px).abs() < 1).float().mean() > 0.995
-    assert (seen[answered] - shift_px).abs().median() == 0
+    assert (seen[answered] - shift_px).abs().median() < 0.02
     # What the right image does not show gets no number.
     assert torch.isnan(found.disparity[0, 0, :, :shift_px]).float().mean() > 0.95
 
@@ -173,6 +180,16 @@ def test_confidence_on_a_slab_without_texture_is_deserved(rig, deviation):
     sure = slab & (found.confidence[0, 0].numpy() > 0.95)
     assert sure[slab].mean() > 0.3
     assert (np.abs(found.disparity[0, 0].numpy() - frame.disparity_px)[sure] > 2).mean() < 0.05
+
+
+def test_repeated_texture_is_not_sure():
+    # A board that repeats every 21 px, of which the right image at half size finds nothing.
+    columns = (np.arange(640) // 10.5).astype(int) % 2
+    rows = (np.arange(200) // 10.5).astype(int) % 2
+    board = grey(110 + 60.0 * (columns ^ rows[:, None]))
+    found = match(board, np.roll(board, -21, axis=1))
+    answered = torch.isfinite(found.disparity)
+    assert not answered.any() or found.confidence[answered].median() < 0.95
 
 
 @pytest.mark.parametrize(("gain", "offset"), [(0.5, 0), (0.7, 30), (1, -40)])

@@ -117,7 +117,7 @@ def test_depth_in_millimetres_decimated_plain_cloud_and_other_frame(ros, rig, fr
     assert depth_message.encoding == "16UC1" and depth_message.step == 2 * 640
     depth_mm = np.frombuffer(depth_message.data, "<u2").reshape(480, 640)
     assert Errors.of_depth(depth_mm / 1000, frame.depth_m).scores(frame.visible).median_rel < 0.02
-    assert 4000 < depth_mm.max() < 5000
+    assert 4000 < depth_mm.max() <= 5000
     assert info.k[0] == 525.0
 
     assert cloud.height == 1 and cloud.is_dense

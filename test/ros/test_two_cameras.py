@@ -170,6 +170,8 @@ class PlainMatcher:
     max_size: tuple[int, int] | None = None
     multiple = 1
     min_side = 1
+    image_dtype = torch.float32
+    searched_part_of_width: float | None = None
 
     def match(self, left, right, max_disparity=None):
         from vizion3d.stereo.matchers import Matches

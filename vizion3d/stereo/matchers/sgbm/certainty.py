@@ -2,6 +2,7 @@
 """How sure a disparity is, whether the right camera sees the point, and why there is no answer.
 
 Most of it is computed at half size, which takes a quarter of the time; at full size only what is decided at edges of objects.
+Disparities are OpenCV's, in sixteenths of a pixel of the full size.
 """
 
 from __future__ import annotations
@@ -11,21 +12,23 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from vizion3d.stereo.matchers.sgbm.search import STEPS_A_PIXEL, Places, places
 from vizion3d.stereo.reasons import Reason
 
-# Disparities found from the left and from the right that differ by this much belong to different surfaces.
-_TOLERANCE_PX = 2.0
-_UNKNOWN = 1e6  # beyond all disparities, for maps that must not hold NaN
+# Disparities found from the left and from the right that differ by more belong to different surfaces.
+_TOLERANCE = 2 * STEPS_A_PIXEL
+_UNKNOWN = np.int16(np.iinfo(np.int16).max)  # beyond all disparities
 # Surroundings in half-size pixels: over which the images are compared, and in which matched neighbours count.
 _COMPARED, _NEIGHBOURHOOD, _TEXTURE = (5, 5), (31, 31), (7, 7)
 _ROUNDING_VARIANCE = 0.25  # of grey levels, and then some: what is flatter correlates with nothing
 # Confidence is a logistic regression of being right within 2 px on the shared pairs, with rounded numbers, moved and steepened
 # so that 0.1 is where about half of the answers are wrong.
 _INTERCEPT, _PER_CORRELATION, _PER_LOG_RESIDUAL, _PER_DIFFERENCE_PX = 7.9, 2.5, -2.75, -1.25
-_MAX_DIFFERENCE_PX = 4.0
+_MAX_DIFFERENCE_PX, _DIFFERENCE_TO_UNKNOWN_PX = 4.0, 5.0
 # Noise on an even wall is matched now and then, but it hardly correlates and has no matched neighbours, unlike an even surface
-# between edges. Either counts as evidence, from nothing at the first number to all at the second.
-_CORRELATES, _HAS_NEIGHBOURS = (0.1, 0.3), (0.15, 0.4)
+# between edges. Either counts as evidence, from nothing at the first number to all at the second. Where the right image has no
+# answer, as on repeated texture, which has several, only clear correlation does.
+_CORRELATES, _CORRELATES_WELL, _HAS_NEIGHBOURS = (0.1, 0.3), (0.4, 0.8), (0.15, 0.4)
 # Mean horizontal change from pixel to pixel below which there is nothing to match, in grey levels.
 _MIN_GRADIENT = 1.0
 
@@ -53,50 +56,54 @@ class Certainty(NamedTuple):
     """uint8: HIDDEN, BORDER or NO_TEXTURE of `Reason`, else 0."""
 
 
-def judge(disparity: np.ndarray, right_disparity: np.ndarray, halves: Halves) -> Certainty:
+def judge(disparity: np.ndarray, seen_at: Places, right_disparity: np.ndarray, halves: Halves) -> Certainty:
     """Compare the disparity with what was found from the right image, and the two images with each other.
 
     Args:
-        disparity: (h, w) float32 of the left image, NaN where there is none.
-        right_disparity: (h2, w2) float32 of the right image at half size and in its pixels, NaN likewise.
+        disparity: (h, w) int16 steps of the left image, not positive where there is none.
+        seen_at: its `places`.
+        right_disparity: (h2, w2) the same of the right image at half size, in steps of its pixels.
         halves: the images at half size.
     """
-    answered = ~np.isnan(disparity)
-    known = np.where(answered, disparity, np.float32(0))
-    right_px = 2 * right_disparity
-    extremes = _extremes(right_px)
-    farthest, nearest = cv2.split(cv2.remap(extremes, *_places(known), cv2.INTER_NEAREST))
-    agrees = answered & (farthest <= known + _TOLERANCE_PX) & (nearest >= known - _TOLERANCE_PX)
+    known, right = np.maximum(disparity, 0), 2 * right_disparity
+    extremes = _extremes(right)
+    farthest, nearest = (cv2.remap(_doubled(e, disparity.shape), *seen_at, cv2.INTER_NEAREST) for e in extremes)
+    answered = disparity > 0
+    agrees = answered & (farthest - known <= _TOLERANCE) & (known - nearest <= _TOLERANCE)
+    possible = answered & (agrees | (farthest == _UNKNOWN))
 
-    half, support = _one_of_four(disparity), cv2.blur(agrees[::2, ::2].astype(np.float32), _NEIGHBOURHOOD)
-    likely, evidence = _likelihood(half, right_px, halves, support)
-    confidence = np.where(agrees, _doubled(likely * evidence, disparity.shape), np.float32(0))
+    half = _one_of_four(known)
+    support = cv2.blur(agrees[::2, ::2].astype(np.float32), _NEIGHBOURHOOD)
+    likely, evidence = _likelihood(half, right, halves, support)
+    confidence = _doubled(likely * evidence, disparity.shape)
+    confidence *= possible
 
-    agreed = _one_of_four(np.where(agrees, disparity, np.float32(np.nan)))
-    reason = _reason_without_answer(agreed, extremes[..., 1])
+    reason = _reason_without_answer(_one_of_four(known * possible), extremes[1])
     flat = _is_flat(halves.left)
-    reason[(flat & (reason == 0)) | ((flat | ~np.isnan(half)) & (support < _HAS_NEIGHBOURS[0]))] = Reason.NO_TEXTURE
+    reason[(flat & (reason == 0)) | ((flat | (half > 0)) & (support < _HAS_NEIGHBOURS[0]))] = Reason.NO_TEXTURE
     reason = _doubled(reason, disparity.shape)
-    reason[agrees & (reason != Reason.NO_TEXTURE)] = 0
+    reason *= ~possible | (reason == Reason.NO_TEXTURE)
     visibility = ((reason != Reason.HIDDEN) & (reason != Reason.BORDER)).astype(np.float32)
     return Certainty(confidence, visibility, reason)
 
 
-def _likelihood(half: np.ndarray, right_px: np.ndarray, halves: Halves, support: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _likelihood(half: np.ndarray, right: np.ndarray, halves: Halves, support: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How likely an answer is right if there was something to match, and whether there was; both (h2, w2), 0..1."""
-    known = np.nan_to_num(half)
-    x, y = np.arange(half.shape[1], dtype=np.float32) - known / 2, _rows(half.shape)
-    matched = cv2.remap(halves.right.astype(np.float32), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    known_px = half / np.float32(STEPS_A_PIXEL)
+    seen_at = places(known_px / 2)
+    matched = cv2.remap(halves.right.astype(np.float32), *seen_at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     correlation, residual = _compare(halves.left.astype(np.float32), matched)
-    found_from_right = cv2.remap(np.nan_to_num(right_px, nan=_UNKNOWN), x, y, cv2.INTER_NEAREST)
-    difference_px = np.minimum(np.abs(found_from_right - known), _MAX_DIFFERENCE_PX)
+    from_right = cv2.remap(right, *seen_at, cv2.INTER_NEAREST)
+    difference_px = np.minimum(abs(from_right / np.float32(STEPS_A_PIXEL) - known_px), _MAX_DIFFERENCE_PX)
+    difference_px[from_right <= 0] = _DIFFERENCE_TO_UNKNOWN_PX
     odds = np.exp(
         _INTERCEPT
         + _PER_CORRELATION * correlation
         + _PER_LOG_RESIDUAL * np.log1p(residual)
         + _PER_DIFFERENCE_PX * difference_px
     )
-    return odds / (1 + odds), np.maximum(_ramp(correlation, _CORRELATES), _ramp(support, _HAS_NEIGHBOURS))
+    evidence = np.maximum(_ramp(correlation, _CORRELATES), _ramp(support, _HAS_NEIGHBOURS))
+    return odds / (1 + odds), np.where(from_right <= 0, _ramp(correlation, _CORRELATES_WELL), evidence)
 
 
 def _compare(left: np.ndarray, matched: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -112,23 +119,23 @@ def _compare(left: np.ndarray, matched: np.ndarray) -> tuple[np.ndarray, np.ndar
     return correlation, np.sqrt(np.maximum(variance_left - covariance * covariance / variance_matched, 0))
 
 
-def _reason_without_answer(half: np.ndarray, nearest_px: np.ndarray) -> np.ndarray:
+def _reason_without_answer(half: np.ndarray, nearest: np.ndarray) -> np.ndarray:
     """BORDER or HIDDEN where a point behind what is around it would be out of the right image or covered there, (h2, w2)."""
-    background = np.nan_to_num(_background(half))
-    x = np.arange(half.shape[1], dtype=np.float32) - background / 2
-    seen = cv2.remap(nearest_px, x, _rows(half.shape), cv2.INTER_NEAREST)
-    reason = np.where(seen > background + _TOLERANCE_PX, np.uint8(Reason.HIDDEN), np.uint8(0))
+    background = _background(half)
+    x, y = places(background / np.float32(2 * STEPS_A_PIXEL))
+    covered = cv2.remap(nearest, x, y, cv2.INTER_NEAREST) > background + _TOLERANCE
+    reason = np.where(covered, np.uint8(Reason.HIDDEN), np.uint8(0))
     reason[x < 0] = Reason.BORDER
     return reason
 
 
 def _background(half: np.ndarray) -> np.ndarray:
-    """Unanswered pixels get the smaller one of the nearest disparities in their row."""
+    """Unanswered pixels get the smaller one of the nearest disparities in their row; 0 stays where there is none."""
     columns = np.arange(half.shape[1])
-    answered = ~np.isnan(half)
-    before = np.maximum.accumulate(np.where(answered, columns, 0), axis=1)
-    after = np.minimum.accumulate(np.where(answered, columns, columns[-1])[:, ::-1], axis=1)[:, ::-1]
-    return np.fmin(*(np.take_along_axis(half, index, axis=1) for index in (before, after)))
+    before = np.maximum.accumulate(np.where(half > 0, columns, -1), axis=1)
+    after = np.minimum.accumulate(np.where(half > 0, columns, half.shape[1])[:, ::-1], axis=1)[:, ::-1]
+    either = (np.where(before < 0, after, before), np.where(after == half.shape[1], before, after))
+    return np.minimum(*(np.take_along_axis(half, index.clip(0, half.shape[1] - 1), axis=1) for index in either))
 
 
 def _is_flat(image: np.ndarray) -> np.ndarray:
@@ -137,24 +144,11 @@ def _is_flat(image: np.ndarray) -> np.ndarray:
     return cv2.blur(change, _TEXTURE) < _MIN_GRADIENT
 
 
-def _extremes(right_px: np.ndarray) -> np.ndarray:
-    """Smallest and largest of the 3x3 disparities around each pixel, (h2, w2, 2); beyond all of them where none is known."""
+def _extremes(right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Smallest and largest of the 3x3 disparities around each pixel; _UNKNOWN and 0 where there is none."""
     block = np.ones((3, 3), np.uint8)
-    farthest = cv2.erode(np.nan_to_num(right_px, nan=_UNKNOWN), block)
-    return cv2.merge((farthest, cv2.dilate(np.nan_to_num(right_px, nan=-_UNKNOWN), block)))
-
-
-def _places(disparity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where pixels are seen in the right image at half size: x and y, (h, w) float32."""
-    height, width = disparity.shape
-    x = np.arange(width, dtype=np.float32) / 2 - 0.25 - disparity / 2
-    y = np.arange(height, dtype=np.float32) / 2 - 0.25
-    return x, np.repeat(y[:, None], width, axis=1)
-
-
-def _rows(shape: tuple[int, ...]) -> np.ndarray:
-    """The row of each pixel, float32."""
-    return np.repeat(np.arange(shape[0], dtype=np.float32)[:, None], shape[1], axis=1)
+    known = np.maximum(right, 0)
+    return cv2.erode(np.where(known > 0, known, _UNKNOWN), block), cv2.dilate(known, block)
 
 
 def _ramp(values: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
@@ -175,7 +169,7 @@ def _one_of_four(disparity: np.ndarray) -> np.ndarray:
     for y, x in ((0, 1), (1, 0), (1, 1)):
         other = disparity[y::2, x::2]
         part = half[: other.shape[0], : other.shape[1]]
-        np.copyto(part, other, where=np.isnan(part))
+        np.copyto(part, other, where=part <= 0)
     return half
 
 

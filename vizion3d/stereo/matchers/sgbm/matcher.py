@@ -11,7 +11,8 @@ from vizion3d.errors import InputError
 from vizion3d.options import StereoOptions
 from vizion3d.stereo.matchers import Matches
 from vizion3d.stereo.matchers.sgbm.certainty import Halves, judge
-from vizion3d.stereo.matchers.sgbm.search import SUBPIXEL_STEPS, search, search_right
+from vizion3d.stereo.matchers.sgbm.refinement import refine
+from vizion3d.stereo.matchers.sgbm.search import STEPS_A_PIXEL, places, search, search_right
 from vizion3d.stereo.search_range import BEYOND_PX
 
 # Exposures that differ by less are left alone: so much the two views of one scene may differ.
@@ -44,15 +45,20 @@ class SgbmMatcher:
         """See `StereoMatcher.match`; by default a sixth of the image width is searched, and what is beyond what counts."""
         searched = max_disparity or left.shape[-1] * self.searched_part_of_width + BEYOND_PX
         left_grey, right_grey = _alike(_grey(left), _grey(right))
-        disparity, reached = search(left_grey, right_grey, searched)
+        steps, reached = search(left_grey, right_grey, searched)
         halves = Halves.of(left_grey, right_grey)
-        certainty = judge(disparity, search_right(halves.left, halves.right, searched / 2), halves)
+        disparity = np.maximum(steps, 0) / np.float32(STEPS_A_PIXEL)
+        seen_at = places(disparity)
+        certainty = judge(steps, seen_at, search_right(halves.left, halves.right, searched / 2), halves)
+        seen = cv2.remap(right_grey, *seen_at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        disparity = refine(disparity, left_grey, seen)
+        disparity[steps <= 0] = np.nan
         return Matches(
             _tensor(disparity),
             _tensor(certainty.confidence),
             _tensor(certainty.visibility),
             max_disparity=reached,
-            step=1 / SUBPIXEL_STEPS,
+            step=1 / STEPS_A_PIXEL,
             reason=_tensor(certainty.reason),
         )
 
