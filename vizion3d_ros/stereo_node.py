@@ -44,6 +44,7 @@ class StereoDepthNode(DepthNode[StereoSettings, StereoDepthEstimator]):
         self._levels = Levels()
         self._rows = RectificationReport(matches=0)
         self._rows_checked_s = -math.inf
+        self._nearest_m = 0.0
         super().__init__(name, StereoSettings, stereo_frames.INPUTS, estimator=estimator, worker=worker, **node_arguments)
 
     def open_estimator(self) -> StereoDepthEstimator:
@@ -63,7 +64,10 @@ class StereoDepthNode(DepthNode[StereoSettings, StereoDepthEstimator]):
 
     def diagnostic_values(self) -> dict[str, Any]:
         """See `DepthNode.diagnostic_values`."""
-        return {"vertical offset of right against left (px)": f"{self._rows.offset_px:.2f}" if self._rows.enough else "unknown"}
+        return {
+            "nearest depth (m)": f"{self._nearest_m:.2f}" if self._nearest_m else "unknown",
+            "vertical offset of right against left (px)": f"{self._rows.offset_px:.2f}" if self._rows.enough else "unknown",
+        }
 
     def process(self, messages: tuple[Any, ...]) -> None:
         """See `DepthNode.process`."""
@@ -73,8 +77,15 @@ class StereoDepthNode(DepthNode[StereoSettings, StereoDepthEstimator]):
             pair = stereo_frames.decode(messages, self._levels)
         with self.diagnostics.stage("estimate"):
             prediction = self.estimator.estimate(pair.left, pair.right, pair.rig, **settings.matching())
+        self._tell_nearest(prediction.nearest_m(settings))
         self.publish(stereo_frames.outputs(prediction, pair, settings))
         self._check_rows(pair.left, pair.right)
+
+    def _tell_nearest(self, nearest_m: float) -> None:
+        """Say how near is measured, whenever that changes; it takes a calibration to know."""
+        if nearest_m != self._nearest_m:
+            self._nearest_m = nearest_m
+            self.get_logger().info(f"nearest depth {nearest_m:.2f} m, set by z_near")
 
     def _check_rows(self, left: np.ndarray, right: np.ndarray) -> None:
         """Now and then, see whether the rows are aligned; matching fails quietly where they are not."""

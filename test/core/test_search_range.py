@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 
 import numpy as np
 import pytest
@@ -22,19 +21,18 @@ def estimate(frame, rig: StereoRig, options: StereoOptions | None = None) -> Ste
     return StereoDepthEstimator("sgbm").estimate(frame.left, frame.right, rig, **(options or StereoOptions()).matching())
 
 
-def test_by_default_a_sixth_of_the_width_counts(frame, rig, caplog):
-    caplog.set_level(logging.INFO)
+def test_by_default_a_sixth_of_the_width_counts(frame, rig):
     prediction = estimate(frame, rig)
     assert prediction.max_disparity_px == pytest.approx(640 / 6)
-    assert prediction.nearest_m == pytest.approx(525 * 0.12 / (640 / 6))
-    assert caplog.messages == ["nearest depth 0.59 m; z_near sets it"]
+    assert prediction.nearest_m(ValidityLimits()) == pytest.approx(525 * 0.12 / (640 / 6))
+    assert prediction.nearest_m(ValidityLimits(z_near=3)) == 3
 
 
 @pytest.mark.parametrize("doffs_px", [0, -20, 20])
 def test_the_search_follows_z_near(frame, rig, doffs_px):
     rig = dataclasses.replace(rig, doffs_px=doffs_px)
     prediction = estimate(frame, rig, StereoOptions(z_near=2.0))
-    assert prediction.nearest_m == pytest.approx(2)
+    assert prediction.nearest_m(ValidityLimits()) == pytest.approx(2)
     valid = prediction.valid(ValidityLimits(z_near=2.0)).numpy()
     assert prediction.depth_m.numpy()[valid].min() >= 2
 

@@ -74,7 +74,7 @@ def test_synthetic_camera_at_10_hz_against_truth(ros):
     depths, truths, visibles = (
         by_stamp(ros.listen(topic, Image, depth=200)) for topic in ("depth/image_rect", "truth/depth", "truth/visible")
     )
-    ros.start_stereo_node()
+    node = ros.start_stereo_node()
     # The camera keeps only its last messages for a listener that is late, and the node answers what it can.
     compared = ros.wait_for(
         lambda: depths().keys() & truths().keys() & visibles().keys() if len(depths()) >= 10 else None,
@@ -86,6 +86,7 @@ def test_synthetic_camera_at_10_hz_against_truth(ros):
         scores = Errors.of_depth(float_map(depths()[stamp]), float_map(truths()[stamp])).scores(visible)
         assert scores.density > 0.8
         assert scores.median_rel < 0.02 and scores.off_5_percent < 0.1 and scores.too_far < 0.01
+    assert node.log.count("nearest depth 0.5") == 1
 
 
 def by_stamp(messages):

@@ -67,8 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     write_depth_png(depth_path, depth_m)
     prediction.point_cloud(left, options, edge_filter=options.cloud_edge_filter).write_ply(cloud_path)
-    if prediction.nearest_m:
-        print(f"nearest depth {max(prediction.nearest_m, options.z_near):.2f} m, set by --z-near")
+    if nearest_m := prediction.nearest_m(options):
+        print(f"nearest depth {nearest_m:.2f} m, set by --z-near")
     if valid.any():
         near, middle, far = np.nanpercentile(depth_m, (0, 50, 100))
         print(f"depth {near:.3f} to {far:.3f} m, median {middle:.3f} m, on {valid.mean():.1%} of the pixels")

@@ -50,7 +50,6 @@ class StereoDepthEstimator:
         options = StereoOptions(device=device, precision=precision)
         self.matcher = open_matcher(model, options) if isinstance(model, (str, os.PathLike)) else model
         self._told: set[str] = set()
-        self._told_nearest_m = 0.0
 
     @classmethod
     def open(cls, model: str | os.PathLike[str], options: StereoOptions) -> StereoDepthEstimator:
@@ -135,7 +134,6 @@ class StereoDepthEstimator:
             disparity_step_px=matches.step / plan.sx,
             unmatched=None if matches.reason is None else _enlarged(widening.undo(matches.reason), height, width)[0, 0],
         )
-        self._tell_nearest(prediction, z_near_m or 0.0)
         tell_calibrated_rows(rig, prediction.max_disparity_px or width / 6)
         return prediction
 
@@ -159,13 +157,6 @@ class StereoDepthEstimator:
         if wanted is None:
             return part_of_width * plan.work_width + max(0, widening.shift_px)
         return wanted * plan.sx + widening.shift_px
-
-    def _tell_nearest(self, prediction: StereoPrediction, z_near_m: float) -> None:
-        """Log how near is measured, whenever that changes."""
-        nearest_m = max(prediction.nearest_m, z_near_m)
-        if nearest_m and nearest_m != self._told_nearest_m:
-            self._told_nearest_m = nearest_m
-            _LOG.info("nearest depth %.2f m; z_near sets it", nearest_m)
 
     def warm_up(self) -> None:
         """Match an empty pair, so that the first real one does not pay for what is done only once.

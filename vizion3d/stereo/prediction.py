@@ -46,12 +46,11 @@ class StereoPrediction(HoldsArrays):
         """Depth along the optical axis in metres, NaN where the disparity gives none."""
         return geometry.depth_from_disparity(self.disparity_px, self.rig)
 
-    @property
-    def nearest_m(self) -> float:
-        """Nearest depth that counts, whatever z_near is; 0 if there is no limit."""
+    def nearest_m(self, limits: ValidityLimits) -> float:
+        """Nearest depth that counts; 0 if there is no limit."""
         if self.max_disparity_px is None:
-            return 0.0
-        return self.rig.left.fx * self.rig.baseline_m / (self.max_disparity_px + self.rig.doffs_px)
+            return limits.z_near
+        return max(limits.z_near, self.rig.left.fx * self.rig.baseline_m / (self.max_disparity_px + self.rig.doffs_px))
 
     def valid(self, limits: ValidityLimits) -> torch.Tensor:
         """(H, W) bool: not too near, depth below z_far, confidence and visibility, where there are any, at least at their
@@ -76,7 +75,7 @@ class StereoPrediction(HoldsArrays):
         sure = torch.isfinite(self.disparity_px)
         if self.confidence is not None:
             sure = sure & (self.confidence >= limits.conf_threshold)
-        too_near = self.depth_m < max(limits.z_near, self.nearest_m)
+        too_near = self.depth_m < self.nearest_m(limits)
         reason[sure] = torch.where(too_near, Reason.TOO_NEAR, Reason.TOO_FAR).to(torch.uint8)[sure]
         if self.visibility is not None:
             x_right = torch.arange(nothing.shape[1], device=nothing.device) - self.disparity_px
