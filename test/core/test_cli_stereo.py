@@ -103,6 +103,13 @@ def test_without_calibration_there_is_disparity_and_no_depth(folder, small, caps
     assert "depth and a point cloud need a calibration: give --calib" in capsys.readouterr().out
 
 
+def test_metres_without_a_calibration_are_refused(folder, capsys):
+    out = folder / "out"
+    assert main(["stereo", str(folder / "left.png"), str(folder / "right.png"), "--z-near", "1", "--out", str(out)]) == 2
+    assert "z_near is 1 m, and there are no metres without a calibration; give --calib" in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_nearer_is_redder_in_the_disparity_picture(folder, small):
     arguments = [str(folder / "left.png"), str(folder / "right.png"), "--calib", str(folder / "calib.txt")]
     assert main(["stereo", *arguments, "--out", str(folder)]) == 0

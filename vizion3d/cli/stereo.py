@@ -12,6 +12,7 @@ from pathlib import Path
 
 from vizion3d.cli.flags import add_option_flags, read_options
 from vizion3d.cli.pair import add_pair_arguments
+from vizion3d.errors import InputError
 from vizion3d.options import RobotStereoOptions
 from vizion3d.runtime.threads import set_threads
 
@@ -38,6 +39,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     options = read_options(arguments, RobotStereoOptions)
     set_threads(options.threads)
+    if options.z_near and not arguments.calib:
+        raise InputError(
+            f"z_near is {options.z_near:g} m, and there are no metres without a calibration; give --calib, or the range in "
+            "pixels: --sgbm-max-disparity"
+        )
     left, right = load_rgb_pair(arguments.left, arguments.right, ("LEFT", "RIGHT"), options)
     size = left.shape[1], left.shape[0]
     rig = StereoRig.uncalibrated(*size)
