@@ -29,7 +29,7 @@ class Oracle:
     device = torch.device("cpu")
     has_confidence = has_visibility = False
     max_size: tuple[int, int] | None = None
-    multiple = min_side = 1
+    min_side = 1
     image_dtype = torch.uint8
     searched_part_of_width: float | None = None
 

@@ -108,7 +108,7 @@ def test_nohup_is_respected(start):
     end_quietly(node, signal.SIGINT)
 
 
-def test_an_end_that_hangs_is_cut_off(tmp_path):
+def test_an_end_that_hangs_is_cut_off():
     """As in a deadlock of the middleware: a destructor that never returns and never lets Python run."""
     script = (
         "import ctypes\n"

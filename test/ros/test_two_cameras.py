@@ -168,7 +168,6 @@ class PlainMatcher:
     device = torch.device("cpu")
     has_confidence = has_visibility = False
     max_size: tuple[int, int] | None = None
-    multiple = 1
     min_side = 1
     image_dtype = torch.float32
     searched_part_of_width: float | None = None
