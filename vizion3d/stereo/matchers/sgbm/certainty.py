@@ -21,6 +21,9 @@ _UNKNOWN = np.int16(np.iinfo(np.int16).max)  # beyond all disparities
 # Surroundings in half-size pixels: over which the images are compared, and in which matched neighbours count.
 _COMPARED, _NEIGHBOURHOOD, _TEXTURE = (5, 5), (31, 31), (7, 7)
 _ROUNDING_VARIANCE = 0.25  # of grey levels, and then some: what is flatter correlates with nothing
+# Half size overlooks what is only a few pixels wide. There the images themselves have to look twice as alike, over these pixels
+# of the full size, as at the disparity behind it, where the difference would be that many grey levels.
+_LIKENED, _MUCH_MORE_ALIKE, _MIN_UNLIKE = (5, 5), 0.5, 4.0
 # Confidence is a logistic regression of being right within 2 px on the shared pairs, with rounded numbers, moved and steepened
 # so that 0.1 is where about half of the answers are wrong.
 _INTERCEPT, _PER_CORRELATION, _PER_LOG_RESIDUAL, _PER_DIFFERENCE_PX = 7.9, 2.5, -2.75, -1.25
@@ -33,16 +36,15 @@ _CORRELATES, _CORRELATES_WELL, _HAS_NEIGHBOURS = (0.1, 0.3), (0.4, 0.8), (0.15, 
 _MIN_GRADIENT = 1.0
 
 
-class Halves(NamedTuple):
-    """Both images at half size, (h2, w2) uint8, where an odd last row or column is repeated."""
+class Views(NamedTuple):
+    """Both images, (h, w) uint8."""
 
     left: np.ndarray
     right: np.ndarray
 
-    @classmethod
-    def of(cls, left: np.ndarray, right: np.ndarray) -> Halves:
-        """Halve two (h, w) uint8 images."""
-        return cls(_halved(left), _halved(right))
+    def halved(self) -> Views:
+        """At half size, where an odd last row or column is repeated."""
+        return Views(_halved(self.left), _halved(self.right))
 
 
 class Certainty(NamedTuple):
@@ -56,21 +58,26 @@ class Certainty(NamedTuple):
     """uint8: HIDDEN, BORDER or NO_TEXTURE of `Reason`, else 0."""
 
 
-def judge(disparity: np.ndarray, seen_at: Places, right_disparity: np.ndarray, halves: Halves) -> Certainty:
+def judge(
+    disparity: np.ndarray, seen_at: Places, seen: np.ndarray, right_disparity: np.ndarray, views: Views, halves: Views
+) -> Certainty:
     """Compare the disparity with what was found from the right image, and the two images with each other.
 
     Args:
         disparity: (h, w) int16 steps of the left image, not positive where there is none.
         seen_at: its `places`.
+        seen: (h, w) uint8, the right image there.
         right_disparity: (h2, w2) the same of the right image at half size, in steps of its pixels.
-        halves: the images at half size.
+        views: the images.
+        halves: the same at half size.
     """
     known, right = np.maximum(disparity, 0), 2 * right_disparity
     extremes = _extremes(right)
     farthest, nearest = (cv2.remap(_doubled(e, disparity.shape), *seen_at, cv2.INTER_NEAREST) for e in extremes)
     answered = disparity > 0
     agrees = answered & (farthest - known <= _TOLERANCE) & (known - nearest <= _TOLERANCE)
-    possible = answered & (agrees | (farthest == _UNKNOWN))
+    overlooked = (known - nearest > _TOLERANCE) & (nearest > 0) & _stands_out(views, seen, nearest)
+    possible = answered & (agrees | (farthest == _UNKNOWN) | overlooked)
 
     half = _one_of_four(known)
     support = cv2.blur(agrees[::2, ::2].astype(np.float32), _NEIGHBOURHOOD)
@@ -87,7 +94,14 @@ def judge(disparity: np.ndarray, seen_at: Places, right_disparity: np.ndarray, h
     return Certainty(confidence, visibility, reason)
 
 
-def _likelihood(half: np.ndarray, right: np.ndarray, halves: Halves, support: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _stands_out(views: Views, seen: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """(h, w) bool: a pixel and where it was seen look much more alike than if it had the other disparity, in steps."""
+    elsewhere = cv2.remap(views.right, *places(other / np.float32(STEPS_A_PIXEL)), cv2.INTER_LINEAR)
+    unlike, otherwise = (cv2.boxFilter(cv2.absdiff(views.left, i), cv2.CV_32F, _LIKENED) for i in (seen, elsewhere))
+    return (otherwise > _MIN_UNLIKE) & (unlike < _MUCH_MORE_ALIKE * otherwise)
+
+
+def _likelihood(half: np.ndarray, right: np.ndarray, halves: Views, support: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How likely an answer is right if there was something to match, and whether there was; both (h2, w2), 0..1."""
     known_px = half / np.float32(STEPS_A_PIXEL)
     seen_at = places(known_px / 2)

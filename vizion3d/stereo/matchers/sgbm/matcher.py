@@ -10,7 +10,7 @@ import torch
 from vizion3d.errors import InputError
 from vizion3d.options import StereoOptions
 from vizion3d.stereo.matchers import Matches
-from vizion3d.stereo.matchers.sgbm.certainty import Halves, judge
+from vizion3d.stereo.matchers.sgbm.certainty import Views, judge
 from vizion3d.stereo.matchers.sgbm.refinement import refine
 from vizion3d.stereo.matchers.sgbm.search import STEPS_A_PIXEL, places, search, search_right
 from vizion3d.stereo.search_range import BEYOND_PX
@@ -44,14 +44,15 @@ class SgbmMatcher:
     def match(self, left: torch.Tensor, right: torch.Tensor, max_disparity: float | None = None) -> Matches:
         """See `StereoMatcher.match`; by default a sixth of the image width is searched, and what is beyond what counts."""
         searched = max_disparity or left.shape[-1] * self.searched_part_of_width + BEYOND_PX
-        left_grey, right_grey = _alike(_grey(left), _grey(right))
-        steps, reached = search(left_grey, right_grey, searched)
-        halves = Halves.of(left_grey, right_grey)
+        views = Views(*_alike(_grey(left), _grey(right)))
+        halves = views.halved()
+        steps, reached = search(*views, searched)
+        right_steps = search_right(*halves, searched / 2)
         disparity = np.maximum(steps, 0) / np.float32(STEPS_A_PIXEL)
         seen_at = places(disparity)
-        certainty = judge(steps, seen_at, search_right(halves.left, halves.right, searched / 2), halves)
-        seen = cv2.remap(right_grey, *seen_at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        disparity = refine(disparity, left_grey, seen)
+        seen = cv2.remap(views.right, *seen_at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        certainty = judge(steps, seen_at, seen, right_steps, views, halves)
+        disparity = refine(disparity, views.left, seen)
         disparity[steps <= 0] = np.nan
         return Matches(
             _tensor(disparity),
