@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -15,6 +16,11 @@ from vizion3d.synthetic import StereoFrame, default_scene, render_stereo
 sys.path.insert(0, str(Path(__file__).parent))  # so that tests can import the helpers beside this file
 
 _DATA = Path(os.environ.get("VIZION3D_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
+
+# Programs that tests start must end at a hangup, also where the suite was started by nohup, which they would inherit: what is
+# ignored stays ignored in a child, a handler does not.
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 @pytest.fixture(scope="session")
