@@ -51,7 +51,8 @@ MESSAGES = "builtin_interfaces sensor_msgs std_msgs stereo_msgs"
 ROS = {
     "__init__": "",
     # no rclpy: for every door that speaks in messages
-    "conversions": f"core.bit_depth core.camera core.errors core.geometry core.stereo {MESSAGES} cv2 cv_bridge numpy torch",
+    "conversions": f"core.bit_depth core.camera core.geometry core.stereo encodings {MESSAGES} numpy torch",
+    "encodings": "core.errors cv2 cv_bridge numpy sensor_msgs",
     "pairing": "",
     "settings": "core.option_records core.options parameters",
     "stereo_frames": f"core.bit_depth core.camera core.stereo conversions settings {MESSAGES} numpy",

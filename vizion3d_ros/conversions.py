@@ -8,7 +8,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from builtin_interfaces.msg import Time
@@ -18,41 +17,9 @@ from stereo_msgs.msg import DisparityImage
 
 from vizion3d.bit_depth import Levels
 from vizion3d.camera import Calibration, PinholeCamera
-from vizion3d.errors import InputError
 from vizion3d.geometry import flip_optical_opengl
 from vizion3d.stereo import StereoPrediction
-
-# encoding -> (bytes a pixel, OpenCV code to RGB; None is RGB already). OpenCV names Bayer patterns by their second row.
-_BYTE_ENCODINGS: dict[str, tuple[int, int | None]] = {
-    "rgb8": (3, None),
-    "8UC3": (3, cv2.COLOR_BGR2RGB),
-    "bgr8": (3, cv2.COLOR_BGR2RGB),
-    "rgba8": (4, cv2.COLOR_RGBA2RGB),
-    "bgra8": (4, cv2.COLOR_BGRA2RGB),
-    "8UC4": (4, cv2.COLOR_BGRA2RGB),
-    "mono8": (1, cv2.COLOR_GRAY2RGB),
-    "8UC1": (1, cv2.COLOR_GRAY2RGB),
-    "bayer_rggb8": (1, cv2.COLOR_BayerBG2RGB),
-    "bayer_bggr8": (1, cv2.COLOR_BayerRG2RGB),
-    "bayer_gbrg8": (1, cv2.COLOR_BayerGR2RGB),
-    "bayer_grbg8": (1, cv2.COLOR_BayerGB2RGB),
-    "uyvy": (2, cv2.COLOR_YUV2RGB_UYVY),
-    "yuv422": (2, cv2.COLOR_YUV2RGB_UYVY),
-    "yuyv": (2, cv2.COLOR_YUV2RGB_YUY2),
-    "yuv422_yuy2": (2, cv2.COLOR_YUV2RGB_YUY2),
-}
-# 16-bit encodings are brought to 8 bits by `Levels`; the 8-bit twin says what the channels are.
-_WORD_ENCODINGS = {
-    "mono16": "mono8",
-    "16UC1": "mono8",
-    "rgb16": "rgb8",
-    "bgr16": "bgr8",
-    "bayer_rggb16": "bayer_rggb8",
-    "bayer_bggr16": "bayer_bggr8",
-    "bayer_gbrg16": "bayer_gbrg8",
-    "bayer_grbg16": "bayer_grbg8",
-}
-
+from vizion3d_ros import encodings
 
 _RANGE_STEP_PX = 32
 
@@ -65,8 +32,6 @@ def stamp_ns(stamp: Time) -> int:
 def rgb_from_images(messages: Sequence[Image], levels: Levels) -> list[np.ndarray]:
     """Decode the image messages of one moment to (H, W, 3) uint8 RGB. rgb8 is not copied; `step` is honoured.
 
-    Encodings that are not known here go to cv_bridge where it is installed.
-
     Args:
         messages: one image, or a pair.
         levels: brings 16-bit images to 8 bits, all of one moment by the same range.
@@ -74,9 +39,9 @@ def rgb_from_images(messages: Sequence[Image], levels: Levels) -> list[np.ndarra
     Raises:
         InputError: an encoding is not supported, or size, step and amount of data do not fit together.
     """
-    raw = [_raw_pixels(message) for message in messages]
-    pixels = levels.to_8_bit(*(pixels for pixels, _ in raw))
-    return [_to_rgb(image, code) for image, (_, code) in zip(pixels, raw, strict=True)]
+    raw = [encodings.raw_pixels(message) for message in messages]
+    pixels = levels.to_8_bit(*(one.values for one in raw))
+    return [encodings.to_rgb(image, one.code) for image, one in zip(pixels, raw, strict=True)]
 
 
 def rgb_from_image(message: Image, levels: Levels | None = None) -> np.ndarray:
@@ -84,60 +49,15 @@ def rgb_from_image(message: Image, levels: Levels | None = None) -> np.ndarray:
     return rgb_from_images([message], levels or Levels())[0]
 
 
-def _raw_pixels(message: Image) -> tuple[np.ndarray, int | None]:
-    """The pixels as they are in the message, and the OpenCV code that makes RGB of them."""
-    if message.encoding in _BYTE_ENCODINGS:
-        bytes_a_pixel, code = _BYTE_ENCODINGS[message.encoding]
-        return _pixels(message, np.dtype(np.uint8), bytes_a_pixel), code
-    if message.encoding in _WORD_ENCODINGS:
-        channels, code = _BYTE_ENCODINGS[_WORD_ENCODINGS[message.encoding]]
-        return _pixels(message, np.dtype(">u2" if message.is_bigendian else "<u2"), channels), code
-    return _rgb_from_cv_bridge(message), None
-
-
-def _to_rgb(pixels: np.ndarray, code: int | None) -> np.ndarray:
-    return pixels if code is None else cv2.cvtColor(np.ascontiguousarray(pixels), code)
-
-
-def _pixels(message: Image, dtype: np.dtype, channels: int) -> np.ndarray:
-    """(H, W) or (H, W, channels) view of the data without the padding of its rows."""
-    height, width, row_bytes = message.height, message.width, message.width * channels * dtype.itemsize
-    if not (height and width):
-        raise InputError(f"the image is {width}x{height}: it is empty")
-    if message.step < row_bytes or len(message.data) < (height - 1) * message.step + row_bytes:
-        raise InputError(
-            f"the {width}x{height} {message.encoding} image has step {message.step} and {len(message.data)} bytes; "
-            f"it needs a step of at least {row_bytes} and {height} rows of it"
-        )
-    data = np.frombuffer(message.data, np.uint8)
-    rows = np.lib.stride_tricks.as_strided(data, (height, row_bytes), (message.step, 1))
-    pixels = rows.view(dtype) if rows.flags.c_contiguous else np.ascontiguousarray(rows).view(dtype)
-    return pixels if channels == 1 else pixels.reshape(height, width, channels)
-
-
-def _rgb_from_cv_bridge(message: Image) -> np.ndarray:
-    try:
-        from cv_bridge import CvBridge, CvBridgeError
-    except ImportError:
-        known = ", ".join((*_BYTE_ENCODINGS, *_WORD_ENCODINGS))
-        raise InputError(
-            f'image encoding "{message.encoding}" is not supported; supported: {known}. More with cv_bridge installed'
-        ) from None
-    try:
-        return CvBridge().imgmsg_to_cv2(message, "rgb8")
-    except (CvBridgeError, AttributeError, ValueError) as error:
-        raise InputError(f'image encoding "{message.encoding}": cv_bridge cannot convert it to rgb8 ({error})') from None
-
-
 def calibration_from_camera_info(info: CameraInfo) -> Calibration:
     """The numbers of a CameraInfo as a value."""
     return Calibration(
         info.width,
         info.height,
-        K=tuple(info.k),
-        D=tuple(info.d),
-        R=tuple(info.r),
-        P=tuple(info.p),
+        K=tuple(map(float, info.k)),  # of numpy's own a text would say np.float64(...)
+        D=tuple(map(float, info.d)),
+        R=tuple(map(float, info.r)),
+        P=tuple(map(float, info.p)),
         distortion_model=info.distortion_model,
         binning=(info.binning_x, info.binning_y),
         roi=(info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height),

@@ -12,8 +12,10 @@ from ros_harness import make_header
 from sensor_msgs.msg import CameraInfo, Image
 
 from vizion3d.bit_depth import Levels
-from vizion3d.errors import InputError
+from vizion3d.errors import CalibrationError, InputError
 from vizion3d.options import ImageOptions
+from vizion3d.rays import pixel_rays
+from vizion3d_ros import encodings
 from vizion3d_ros.conversions import calibration_from_camera_info, image_from_array, rgb_from_image, rgb_from_images
 
 HEADER = make_header(0)
@@ -38,6 +40,10 @@ ENCODED = {
     "bgra8": np.dstack((RGB[..., ::-1], GREY)),
     "rgb16": RGB.astype(np.uint16) << 8 | 7,
     "bgr16": RGB[..., ::-1].astype(np.uint16) << 8 | 7,
+    "rgba16": np.dstack((RGB, GREY)).astype(np.uint16) << 8 | 7,
+    "bgra16": np.dstack((RGB[..., ::-1], GREY)).astype(np.uint16) << 8 | 7,
+    "16UC3": RGB[..., ::-1].astype(np.uint16) << 8 | 7,
+    "16UC4": np.dstack((RGB[..., ::-1], GREY)).astype(np.uint16) << 8 | 7,
 }
 
 
@@ -111,6 +117,79 @@ def test_yuv422_of_a_flat_picture(encoding, order):
     assert np.abs(rgb.astype(int) - [r, g, b]).max() <= 3
 
 
+def yuv(rgb: np.ndarray) -> tuple[np.ndarray, ...]:
+    """(..., 3) -> Y, U, V by ITU-R BT.601, narrow range."""
+    r, g, b = np.moveaxis(rgb.astype(float), -1, 0)
+    y, u, v = (
+        16 + 0.257 * r + 0.504 * g + 0.098 * b,
+        128 - 0.148 * r - 0.291 * g + 0.439 * b,
+        128 + 0.439 * r - 0.368 * g - 0.071 * b,
+    )
+    return tuple(plane.round().astype(np.uint8) for plane in (y, u, v))
+
+
+def planar(encoding: str, picture: np.ndarray, padding: int, counts_both_planes: bool) -> Image:
+    """An image in two planes: Y, then U and V in turns."""
+    height, width = picture.shape[:2]
+    y, u, v = yuv(picture)
+    step = width + padding
+    if encoding == "nv24":
+        chroma = np.dstack((u, v)).reshape(height, 2 * width)
+    else:
+        chroma = np.dstack((u, v) if encoding == "nv12" else (v, u))[::2, ::2].reshape(height // 2, width)
+    pitch = 2 * step if encoding == "nv24" else step
+    planes = [np.pad(p, ((0, 0), (0, n - p.shape[1])), constant_values=99).ravel() for p, n in ((y, step), (chroma, pitch))]
+    message = image_from_array(np.concatenate(planes)[None], encoding, HEADER)
+    message.width, message.step = width, step
+    message.height = len(message.data) // step if counts_both_planes else height
+    return message
+
+
+@pytest.mark.parametrize("counts_both_planes", [False, True])
+@pytest.mark.parametrize("padding", [0, 6])
+@pytest.mark.parametrize("encoding", ["nv12", "nv21", "nv24"])
+def test_colours_in_a_plane_of_their_own(encoding, padding, counts_both_planes):
+    picture = np.repeat(np.repeat(RGB // 2 + 64, 2, axis=0), 2, axis=1)  # of one colour each 2x2 pixels
+    rgb = rgb_from_image(planar(encoding, picture, padding, counts_both_planes))
+    assert rgb.shape == picture.shape and rgb.flags.c_contiguous
+    assert np.abs(rgb.astype(int) - picture).max() <= 4
+
+
+@pytest.mark.parametrize(
+    ("encoding", "size", "text"),
+    [
+        ("uyvy", (4, 5), "the uyvy image is 5x4; pixels share their colours in pairs, so width must be even"),
+        ("yuyv", (4, 5), "the yuyv image is 5x4"),
+        ("nv12", (5, 6), "the nv12 image is 6x5; pixels share their colours in pairs, so width and height must be even"),
+        ("nv21", (4, 5), "the nv21 image is 5x4"),
+    ],
+)
+def test_sizes_that_an_encoding_cannot_have_are_told_in_our_words(encoding, size, text):
+    message = image_from_array(np.zeros((*size, 3), np.uint8), encoding, HEADER)
+    message.step = size[1] * 2
+    with pytest.raises(InputError, match=text):
+        rgb_from_image(message)
+
+
+@pytest.mark.parametrize("height", [1, 2, 3])
+@pytest.mark.parametrize("width", [1, 2, 3])
+def test_no_size_and_encoding_brings_words_of_opencv(width, height):
+    for encoding in (*encodings._BYTES, *encodings._DEEP, *encodings._PLANES):
+        message = image_from_array(np.zeros((height, width * 16), np.uint8), encoding, HEADER)
+        message.width = width
+        try:
+            assert rgb_from_image(message).shape == (height, width, 3)
+        except InputError as error:
+            assert "OpenCV(" not in str(error) and "error:" not in str(error)
+
+
+def test_floats_of_a_colour_picture_are_taken_and_a_map_of_distances_is_not():
+    pixels = (RGB[..., ::-1] / 255).astype(np.float32)
+    assert np.abs(rgb_from_image(image_from_array(pixels, "32FC3", HEADER)).astype(int) - RGB).max() <= 1
+    with pytest.raises(InputError, match="if these are disparities or depths, they are no picture"):
+        rgb_from_image(image_from_array(pixels * 9, "32FC3", HEADER))
+
+
 def test_rgb8_is_not_copied():
     message = image_from_array(RGB, "rgb8", HEADER)
     assert np.shares_memory(rgb_from_image(message), np.frombuffer(message.data, np.uint8))
@@ -132,3 +211,13 @@ def test_camera_info_numbers():
     assert (calibration.width, calibration.height, calibration.binning) == (640, 480, (2, 0))
     assert calibration.P[0] == 500.0 and calibration.D == (0.1, 0.2, 0.0, 0.0, 0.3)
     assert calibration.roi == (8, 0, 320, 0)
+
+
+def test_no_type_of_numpy_in_a_text():
+    info = CameraInfo(width=640, height=480, distortion_model="plumb_bob", d=[float("nan")] * 5)
+    info.k[0] = info.p[0] = float("nan")
+    calibration = calibration_from_camera_info(info)
+    for rectified in (False, True):
+        with pytest.raises(CalibrationError, match=r"is \[nan, 0\.0, ") as told:
+            pixel_rays(calibration, rectified=rectified)
+        assert "np." not in str(told.value)
