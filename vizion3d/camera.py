@@ -8,12 +8,16 @@ are frozen and refuse numbers that cannot be right when they are made, so code t
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from vizion3d.errors import CalibrationError
+
+_LOG = logging.getLogger(__name__)
 
 # Two cameras count as having one focal length or one principal row if they agree to this.
 _MAX_FOCAL_LENGTH_MISMATCH = 1e-3
@@ -76,7 +80,7 @@ class Calibration:
         Raises:
             CalibrationError: the two have different shapes, so that one is not a resized version of the other.
         """
-        announced = self.image_size
+        announced = self.as_read_out(image_size).image_size
         if image_size is None or 0 in announced or 0 in image_size:
             return 1.0, 1.0
         sx, sy = image_size[0] / announced[0], image_size[1] / announced[1]
@@ -100,11 +104,12 @@ class Calibration:
             CalibrationError: see `image_scale`; or the ROI is not inside the image.
         """
         self._check_roi()
-        sx, sy = self.image_scale(image_size)
-        ax, ay = sx / self.effective_binning[0], sy / self.effective_binning[1]
-        x, y, _, _ = self.roi
+        taken = self.as_read_out(image_size)
+        sx, sy = taken.image_scale(image_size)
+        ax, ay = sx / taken.effective_binning[0], sy / taken.effective_binning[1]
+        x, y, _, _ = taken.roi
         half_x, half_y = (sx - 1) / 2, (sy - 1) / 2
-        width, height = image_size or self.image_size
+        width, height = image_size or taken.image_size
         K, P = self.K, self.P
         if K:
             K = (ax * K[0], ax * K[1], ax * (K[2] - x) + half_x, K[3], ay * K[4], ay * (K[5] - y) + half_y, *K[6:])
@@ -112,6 +117,42 @@ class Calibration:
             cx, cy = ax * (P[2] - x) + half_x, ay * (P[6] - y) + half_y
             P = (ax * P[0], ax * P[1], cx, ax * P[3], P[4], ay * P[5], cy, ay * P[7], *P[8:])
         return dataclasses.replace(self, width=width, height=height, K=K, P=P, binning=(1, 1), roi=(0, 0, 0, 0))
+
+    def as_read_out(self, image_size: tuple[int, int] | None) -> Calibration:
+        """This calibration without a ROI or binning that the image at hand does not have, for it is as large as without."""
+        taken, full = self, (self.width, self.height)
+        if image_size == full:
+            taken = dataclasses.replace(self, binning=(1, 1), roi=(0, 0, 0, 0))
+        elif image_size == tuple(side // factor for side, factor in zip(full, self.effective_binning, strict=True)):
+            taken = dataclasses.replace(self, roi=(0, 0, 0, 0))
+        if taken.image_size != self.image_size:
+            _tell_once(self._passed_over(taken))
+        if taken.effective_binning != (1, 1) and self._looks_binned_already():
+            bx, by = taken.effective_binning
+            _tell_once(
+                f"K and P with binning {bx}x{by} look like those of the binned image: their principal point is its middle; "
+                f"then depth is wrong by a factor of {bx}. In CameraInfo K, P, width and height are of the full image"
+            )
+        return taken
+
+    def _passed_over(self, taken: Calibration) -> str:
+        size = "x".join(map(str, taken.image_size))
+        if taken.effective_binning != self.effective_binning:
+            bx, by = self.effective_binning
+            return f"the image is {size} and so is its CameraInfo without binning: binning {bx}x{by} and roi are passed over"
+        x, y, width, height = self.roi
+        return (
+            f"the image is {size}, whole, but its CameraInfo has a roi of {width}x{height} at ({x}, {y}): this is taken as the "
+            "part with valid pixels, not as a crop. Leave roi at 0 for whole images"
+        )
+
+    def _looks_binned_already(self) -> bool:
+        """Whether the principal point is nearer to the middle of the binned image than of the full one."""
+        for factor, size, place in zip(self.effective_binning, (self.width, self.height), ((2, 2), (5, 6)), strict=True):
+            centres = [numbers[at] for numbers, at in zip((self.K, self.P), place, strict=True) if any(numbers)]
+            if factor > 1 and any(abs(c - size / factor / 2) >= abs(c - size / 2) for c in centres):
+                return False
+        return bool(self.width and self.height)
 
     def _check_roi(self) -> None:
         x, y, width, height = self.roi
@@ -301,3 +342,8 @@ class StereoRig:
     def cropped(self, x: int, y: int, width: int, height: int) -> StereoRig:
         """The rig of the same window cut out of both images."""
         return dataclasses.replace(self, left=self.left.cropped(x, y, width, height))
+
+
+@lru_cache(maxsize=64)
+def _tell_once(text: str) -> None:
+    _LOG.warning("%s", text)

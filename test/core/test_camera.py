@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vizion3d.camera import Calibration, PinholeCamera, StereoRig
+from vizion3d.camera import Calibration, PinholeCamera, StereoRig, _tell_once
 from vizion3d.errors import CalibrationError, Vizion3dError
 
 LEFT = Calibration(640, 480, K=(), D=(), R=(), P=(500, 0, 320, 0, 0, 510, 240, 0, 0, 0, 1, 0))
@@ -332,3 +332,40 @@ def test_every_refusal_can_be_caught_as_one():
         StereoRig.from_calibrations(LEFT, LEFT)
     with pytest.raises(ValueError):
         StereoRig.from_calibrations(LEFT, LEFT)
+
+
+@pytest.fixture(autouse=True)
+def tell_again():
+    """What is told once a process is told once a test."""
+    _tell_once.cache_clear()
+
+
+def told(caplog) -> str:
+    """The warnings so far."""
+    return "\n".join(record.getMessage() for record in caplog.records)
+
+
+def test_a_roi_of_valid_pixels_does_not_scale_the_whole_image(caplog):
+    valid_part = dataclasses.replace(LEFT, roi=(32, 24, 576, 432))
+    assert PinholeCamera.from_calibration(valid_part, (640, 480)) == PinholeCamera.from_calibration(LEFT)
+    assert "a roi of 576x432 at (32, 24): this is taken as the part with valid pixels, not as a crop" in told(caplog)
+    crop = PinholeCamera.from_calibration(valid_part, (576, 432))
+    assert (crop.fx, crop.cx) == (LEFT.P[0], LEFT.P[2] - 32)
+    binned = dataclasses.replace(valid_part, binning=(2, 2))
+    assert PinholeCamera.from_calibration(binned, (320, 240)).fx == LEFT.P[0] / 2
+
+
+def test_binning_of_an_image_that_is_not_binned_is_passed_over(caplog):
+    binned = dataclasses.replace(LEFT, binning=(2, 2))
+    assert PinholeCamera.from_calibration(binned, (640, 480)) == PinholeCamera.from_calibration(LEFT)
+    assert "the image is 640x480 and so is its CameraInfo without binning: binning 2x2 and roi are passed over" in told(caplog)
+
+
+def test_K_and_P_that_are_binned_already_are_told_once(caplog):
+    P = (250.0, 0, 160.0, 0, 0, 250.0, 120.0, 0, 0, 0, 1, 0)
+    twice = dataclasses.replace(LEFT, K=(), P=P, binning=(2, 2))
+    for _ in range(3):
+        assert PinholeCamera.from_calibration(twice, (320, 240)).fx == 125
+    assert told(caplog).count("K and P with binning 2x2 look like those of the binned image") == 1
+    PinholeCamera.from_calibration(dataclasses.replace(LEFT, binning=(4, 1)), (160, 480))
+    assert "4x1" not in told(caplog)

@@ -49,7 +49,7 @@ class Finding:
 
 def check_calibrated_size(calibration: Calibration, image_size: tuple[int, int]) -> Finding:
     """Compare the size that a calibration announces with that of the images, (width, height)."""
-    (width, height), announced = image_size, calibration.image_size
+    (width, height), announced = image_size, calibration.as_read_out(image_size).image_size
     if 0 in announced or announced == image_size:
         return Finding("ok", "image size", f"{width}x{height}")
     return Finding(
