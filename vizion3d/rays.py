@@ -66,6 +66,13 @@ def pixel_rays(calibration: Calibration, image_size: tuple[int, int] | None = No
     return rays
 
 
+def check_lens(calibration: Calibration, image_size: tuple[int, int] | None = None, *, rectified: bool = False) -> None:
+    """Raise the `CalibrationError` that `pixel_rays` would raise, without its work."""
+    pinhole_part(calibration, image_size, rectified=rectified)
+    if not rectified:
+        _Distortion.from_calibration(calibration)
+
+
 @lru_cache(maxsize=2)
 def kept_rays(calibration: Calibration, image_size: tuple[int, int], rectified: bool = False) -> np.ndarray:
     """`pixel_rays` as (H, W, 2) float32 that cannot be written to, kept for the next picture of the same camera."""

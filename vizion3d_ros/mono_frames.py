@@ -15,7 +15,7 @@ from vizion3d.bit_depth import Levels
 from vizion3d.camera import Calibration, PinholeCamera
 from vizion3d.errors import CalibrationError
 from vizion3d.lifting import MonoPrediction
-from vizion3d.rays import pinhole_part, pixel_rays
+from vizion3d.rays import check_lens, pinhole_part, pixel_rays
 from vizion3d_ros import conversions
 from vizion3d_ros.settings import MonoFrameSettings
 
@@ -51,8 +51,19 @@ class MonoView(NamedTuple):
         try:
             calibration = conversions.calibration_from_camera_info(self.info)
             return pinhole_part(calibration, self.size_wh, rectified=settings.rectified)
-        except CalibrationError:  # told where the numbers are needed: with the point cloud, or by the network
+        except CalibrationError:  # which `trouble` tells
             return None
+
+    def trouble(self, settings: MonoFrameSettings) -> str:
+        """Why the numbers of the camera cannot be used, so that only depth can be had; "" if they can."""
+        if self.info is None:
+            return "there is no CameraInfo"
+        try:
+            calibration = conversions.calibration_from_camera_info(self.info)
+            check_lens(calibration, self.size_wh, rectified=settings.rectified)
+        except CalibrationError as error:
+            return str(error)
+        return ""
 
 
 def decode(messages: Sequence[Any], levels: Levels | None = None) -> MonoView:
@@ -72,14 +83,14 @@ def decode(messages: Sequence[Any], levels: Levels | None = None) -> MonoView:
 def outputs(prediction: MonoPrediction, view: MonoView, settings: MonoFrameSettings) -> dict[str, Callable[[], Any]]:
     """What a view becomes: a function for each topic that makes its message, to be called if somebody wants it.
 
-    Without CameraInfo there is no depth/camera_info and no points2.
+    Without a CameraInfo that can be used (`MonoView.trouble`) there is no depth/camera_info and no points2.
     """
     header = conversions.output_header(view.image.header, settings.frame_id)
     makers: dict[str, Callable[[], Any]] = {
         "depth/image_raw": lambda: conversions.depth_image(prediction.depth_m, settings.depth_encoding, header),
         "inverse_depth": lambda: conversions.map_image(prediction.inverse_depth, header),
     }
-    if (info := view.info) is not None:
+    if (info := view.info) is not None and not view.trouble(settings):
         makers["depth/camera_info"] = lambda: conversions.camera_info_of_image(info, view.size_wh, header)
         makers["points2"] = lambda: conversions.point_cloud(
             prediction.points(

@@ -74,6 +74,10 @@ class MonoDepthNode(DepthNode[MonoSettings, MonoDepthEstimator]):
                 f"no CameraInfo with the stamp of the image on {self.resolve_topic_name('camera_info')}: depth goes on, "
                 "points2 and depth/camera_info wait for it",
             )
+        elif trouble := view.trouble(settings):
+            self.warn(
+                "broken camera_info", f"{trouble}; depth goes on, points2 and depth/camera_info wait for a good CameraInfo"
+            )
 
 
 def main(args: list[str] | None = None) -> int:

@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from ros_harness import float_map, make_header
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
@@ -151,6 +152,31 @@ def test_a_lens_that_cannot_be_inverted_everywhere_leaves_pixels_out_and_an_unkn
     valid = np.isfinite(xyz(clouds[0])).all(axis=-1)
     assert 0.2 < valid.mean() < 0.99
     assert valid[58, 82] and not valid[0, 0]
+
+
+@pytest.mark.parametrize("fx", [0.0, float("nan")])
+def test_a_broken_K_holds_back_what_needs_it_and_frames_are_counted_truly(ros, vits_file, picture, fx):
+    node = start(ros, vits_file)
+    received = {topic: ros.listen(topic, kind) for topic, kind in OUTPUTS.items()}
+    diagnostics = ros.listen("/diagnostics", DiagnosticArray)
+    camera = Camera(ros)
+    camera.wait_for_subscribers()
+    for i in range(5):
+        header = make_header(STAMP_NS + i)
+        info = raw_camera_info(header)
+        info.k[0] = info.p[0] = fx
+        camera.send(conversions.image_from_array(picture, "rgb8", header), info)
+        ros.wait_for(lambda i=i: len(received["depth/image_raw"]) > i and len(received["inverse_depth"]) > i, f"depth {i}")
+    assert not received["points2"] and not received["depth/camera_info"]
+
+    def counts() -> tuple[int, int]:
+        values = {value.key: value.value for value in diagnostics[-1].status[0].values} if diagnostics else {}
+        return int(values.get("frames published", 0)), int(values.get("frames failed", 0))
+
+    ros.wait_for(lambda: counts()[0] >= 5, "diagnostics")
+    assert counts()[1] == 0 and diagnostics[-1].status[0].level == DiagnosticStatus.OK
+    assert "; depth goes on, points2 and depth/camera_info wait for a good CameraInfo" in node.log
+    assert "np." not in node.log and "frame skipped" not in node.log
 
 
 @pytest.mark.parametrize("name", ["tum_fr2_desk/rgb.png", "nyu_basement/rgb.jpg"])
