@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import defaultdict, deque
@@ -10,6 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _WINDOW = 200
+# Durations are told until so long after the last one, or so many times their usual distance; of the first one: so long.
+_TOLD_S = 10.0
+_TOLD_PERIODS = 3
+_TOLD_FIRST_S = 60.0
 _MAX_FINISHED = 5000  # more than a camera gives in the seconds over which the rate is taken
 _REPEAT_WARNING_S = 10.0
 
@@ -28,7 +33,7 @@ class FrameDiagnostics:
         self.failed = 0
         self.error = ""
         self._lock = threading.Lock()
-        self._seconds: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_WINDOW))
+        self._durations: dict[str, deque[tuple[float, float]]] = defaultdict(lambda: deque(maxlen=_WINDOW))
         self._finished: deque[float] = deque(maxlen=_MAX_FINISHED)
         self._last_warned_s: dict[str, float] = {}
 
@@ -41,8 +46,12 @@ class FrameDiagnostics:
 
     def add(self, name: str, seconds: float) -> None:
         """Record one duration."""
+        now = time.monotonic()
         with self._lock:
-            self._seconds[name].append(seconds)
+            durations = self._durations[name]
+            if not _is_current(durations, now):
+                durations.clear()  # the camera paused; what was before tells nothing of now
+            durations.append((now, seconds))
 
     def frame_done(self) -> None:
         """Count a finished frame; nothing is wrong now."""
@@ -78,7 +87,23 @@ class FrameDiagnostics:
             return sum(now - finished < window_s for finished in self._finished) / window_s
 
     def percentiles_ms(self) -> dict[str, tuple[float, float]]:
-        """(p50, p95) milliseconds by stage, over the last 200 frames."""
+        """(p50, p95) milliseconds by stage, over the last 200 frames; of stages that nothing goes through any more none."""
+        now = time.monotonic()
         with self._lock:
-            ordered = {name: sorted(values) for name, values in self._seconds.items()}
-        return {name: (1e3 * v[len(v) // 2], 1e3 * v[int(0.95 * (len(v) - 1))]) for name, v in ordered.items()}
+            current = {name: list(durations) for name, durations in self._durations.items() if _is_current(durations, now)}
+        ordered = {name: sorted(seconds for _, seconds in durations) for name, durations in current.items()}
+        return {name: (_rank(values, 0.5), _rank(values, 0.95)) for name, values in ordered.items()}
+
+
+def _is_current(durations: deque[tuple[float, float]], now: float) -> bool:
+    """Whether the stream of (time, seconds) goes on, by its own period."""
+    if not durations:
+        return False
+    first, last = durations[0][0], durations[-1][0]
+    usual = _TOLD_PERIODS * (last - first) / (len(durations) - 1) if len(durations) > 1 else _TOLD_FIRST_S
+    return now - last <= max(_TOLD_S, usual)
+
+
+def _rank(ordered: list[float], part: float) -> float:
+    """The smallest value, in milliseconds, that this part of the values does not exceed."""
+    return 1e3 * ordered[math.ceil(part * len(ordered)) - 1]

@@ -23,6 +23,9 @@ class RosLogHandler(logging.Handler):
     def __init__(self, ros_logger: Any) -> None:
         super().__init__()
         self._ros_logger = ros_logger
+        level = int(ros_logger.get_effective_level())  # rclpy counts levels as logging does
+        if not _CORE.isEnabledFor(level):
+            _CORE.setLevel(level)
         _CORE.addHandler(self)
 
     @contextmanager

@@ -42,6 +42,7 @@ _HAS_MATCHED_EVENTS = hasattr(PublisherEventCallbacks(), "matched")
 _POLL_PERIOD_S = 0.25
 _DIAGNOSTICS_PERIOD_S = 1.0
 _STOP_TIMEOUT_S = 0.4
+_MAX_AGE_AT_ARRIVAL_S = 10.0  # of an image whose stamp is of the node's clock
 
 
 class Estimator(Protocol):
@@ -212,6 +213,10 @@ class DepthNode(Node, Generic[S, E]):
             self._inputs.unsubscribe()
             self.diagnostics.forget_error()
 
+    def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
+        """See rclpy's `Node`; what comes by service comes through here. A whole number is taken where a number is wanted."""
+        return super().set_parameters_atomically(parameters.as_doubles(type(self.settings), parameter_list))
+
     def _on_parameters(self, changes: list[Parameter]) -> SetParametersResult:
         try:
             settings = parameters.updated(self.settings, {change.name: change.value for change in changes})
@@ -241,10 +246,13 @@ class DepthNode(Node, Generic[S, E]):
         diagnostics.add("wait", time.monotonic() - arrived)
         with self._core_log.speaking():
             self.process(messages)
-        diagnostics.add("arrival to publish", time.monotonic() - arrived)
-        age_ns = self.get_clock().now().nanoseconds - stamp_ns(messages[0].header.stamp)
-        diagnostics.add("stamp to publish", age_ns / 1e9)
+        took_s = time.monotonic() - arrived
+        diagnostics.add("arrival to publish", took_s)
+        age_s = (self.get_clock().now().nanoseconds - stamp_ns(messages[0].header.stamp)) / 1e9
+        if 0 <= age_s < took_s + _MAX_AGE_AT_ARRIVAL_S:  # else stamps are of another clock: a bag without /clock, no stamps
+            diagnostics.add("stamp to publish", age_s)
         diagnostics.frame_done()
+        self.get_logger().debug(f"frame {stamp_ns(messages[0].header.stamp)} published {1e3 * took_s:.1f} ms after its arrival")
 
     def _on_error(self, error: Exception) -> None:
         if not self.context.ok():

@@ -7,6 +7,8 @@ The record owns names, defaults, descriptions and limits (`vizion3d.option_recor
 from __future__ import annotations
 
 import dataclasses
+import difflib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vizion3d.errors import InputError
@@ -14,12 +16,19 @@ from vizion3d.option_records import Options, build, flag_of, range_text, value_o
 
 if TYPE_CHECKING:
     from rclpy.node import Node
+    from rclpy.parameter import Parameter
 
 T = TypeVar("T", bound=Options)
+
+# What rclpy itself reads, some of it later than we look.
+_OF_RCLPY = ("use_sim_time", "start_type_description_service", "qos_overrides.")
 
 
 def declare(node: Node, settings_type: type[T]) -> T:
     """Declare every option as a parameter of the node and give the values that it was started with.
+
+    A whole number is taken where a number is wanted. Names that are no parameter are warned of: a file may hold those of other
+    nodes too.
 
     Raises:
         InputError: a value from the command line or a file has the wrong type or is out of range.
@@ -28,6 +37,8 @@ def declare(node: Node, settings_type: type[T]) -> T:
     from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 
     values = {}
+    overrides: dict[str, Parameter] = node._parameter_overrides  # rclpy tells them nowhere else
+    doubles = {one.name: one.value for one in as_doubles(settings_type, overrides.values()) if one is not overrides[one.name]}
     for name, field in walk(settings_type):
         metadata = field.metadata
         descriptor = ParameterDescriptor(
@@ -46,10 +57,40 @@ def declare(node: Node, settings_type: type[T]) -> T:
         default: Any = field.default
         default = list(default) if metadata["kind"] is tuple else default
         try:
-            values[name] = node.declare_parameter(name, default, descriptor).value
+            values[name] = node.declare_parameter(
+                name, doubles.get(name, default), descriptor, ignore_override=name in doubles
+            ).value
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
             raise InputError(f"parameter {name}: {error}. {_describe(field)}") from None
+    for sentence in unknown(overrides, [name for name, _ in walk(settings_type)]):
+        node.get_logger().warning(sentence)
     return _build(settings_type, values)
+
+
+def unknown(given: Iterable[str], known: Iterable[str]) -> list[str]:
+    """A sentence about each given name that is no parameter, with the nearest one that is."""
+    known = list(known)
+    sentences = []
+    for name in given:
+        if name in known or name.startswith(_OF_RCLPY):
+            continue
+        near = difflib.get_close_matches(name, known, n=1) or [one for one in known if one.rpartition(".")[2] == name]
+        meant = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
+        sentences.append(f"parameter {name} is not known and without effect; {meant}")
+    return sentences
+
+
+def as_doubles(settings_type: type[Options], changes: Iterable[Parameter]) -> list[Parameter]:
+    """The parameters with whole numbers as floats where an option is one: YAML and `ros2 param set` make integers of 3."""
+    from rclpy.parameter import Parameter
+
+    floats = {name for name, field in walk(settings_type) if field.metadata["kind"] is float}
+    return [
+        Parameter(one.name, Parameter.Type.DOUBLE, float(one.value))
+        if one.name in floats and one.type_ == Parameter.Type.INTEGER
+        else one
+        for one in changes
+    ]
 
 
 def updated(settings: T, changes: dict[str, Any]) -> T:

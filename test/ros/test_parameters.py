@@ -10,7 +10,7 @@ import yaml
 
 from vizion3d.errors import InputError
 from vizion3d.option_records import walk
-from vizion3d_ros.parameters import to_yaml, updated
+from vizion3d_ros.parameters import to_yaml, unknown, updated
 from vizion3d_ros.settings import YAML_FILES, StereoSettings
 
 
@@ -44,6 +44,16 @@ def test_changes_are_checked(settings_type):
         updated(settings, {"queue_size": 0})
     with pytest.raises(InputError, match=r'parameter depth_encoding is "x"; it must be one of: 32FC1, 16UC1'):
         updated(settings, {"depth_encoding": "x"})
+
+
+def test_unknown_names_are_told_with_the_nearest():
+    known = [name for name, _ in walk(StereoSettings)]
+    near = {"zfar": "z_far", "modle": "model", "sgbm.max_disp": "sgbm.max_disparity", "max_disparity": "sgbm.max_disparity"}
+    assert unknown(near, known) == [
+        f"parameter {name} is not known and without effect; did you mean {right}?" for name, right in near.items()
+    ]
+    assert unknown(["qq"], ["z_far", "model"]) == ["parameter qq is not known and without effect; there are: z_far, model"]
+    assert not unknown([*known, "use_sim_time", "qos_overrides./left/image_rect.subscription.reliability"], known)
 
 
 def test_options_in_groups_have_dotted_names():

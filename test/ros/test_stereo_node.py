@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import time
 
 import cv2
@@ -15,7 +16,7 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.msg import ParameterType, ParameterValue
-from rcl_interfaces.srv import DescribeParameters, SetParameters
+from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters
 from rclpy.serialization import deserialize_message
 from ros_harness import StereoSource, float_map, make_header
 from sensor_msgs.msg import CameraInfo, Image
@@ -306,6 +307,11 @@ def test_parameters_change_at_run_time_and_refusals_have_reasons(stream):
     stream.ros.wait_for(lambda: disparities, "disparity")
     assert disparities[-1].max_disparity == 48  # of 160 columns it would be 32
 
+    whole = ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=40)
+    assert set_parameter("z_far", whole).successful  # as `ros2 param set` sends it
+    stream.send_and_wait(START_NS + 2 * SECOND)
+    assert np.nanmax(float_map(stream.depths[-1])) > 4
+
     text = ParameterType.PARAMETER_STRING
     refused = set_parameter("depth_encoding", ParameterValue(type=text, string_value="64FC1"))
     assert not refused.successful and refused.reason == ('parameter depth_encoding is "64FC1"; it must be one of: 32FC1, 16UC1')
@@ -333,6 +339,54 @@ def test_sigint_ends_it_with_status_0(ros, busy):
 def test_options_of_another_model_are_told(ros):
     node = ros.start_stereo_node(**{"s2m2.refine_iterations": 1})
     assert node.log.count("s2m2.refine_iterations is 1 without effect: sgbm is running") == 1
+
+
+def test_misspelt_names_are_told_and_whole_numbers_taken_at_the_start(ros, tmp_path):
+    file = tmp_path / "params.yaml"
+    file.write_text("/**:\n  ros__parameters:\n    zfar: 3.0\n    sgbm: {max_dispariti: 64}\n    conf_threshold: 1\n")
+    arguments = ("--ros-args", "--params-file", str(file), "-p", "modle:=sgbm", "-p", "z_far:=40", "-p", "use_sim_time:=true")
+    node = ros.start("stereo_node", *arguments)
+    ros.wait_for(lambda: "ready (" in node.log or not node.is_alive, "the node to be ready")
+    assert node.is_alive, node.log
+    for wrong, right in (("zfar", "z_far"), ("sgbm.max_dispariti", "sgbm.max_disparity"), ("modle", "model")):
+        assert node.log.count(f"parameter {wrong} is not known and without effect; did you mean {right}?") == 1
+    assert node.log.count("is not known") == 3
+    client = ros.node.create_client(GetParameters, "/stereo_depth_node/get_parameters")
+    ros.wait_for(client.service_is_ready, "the parameter service")
+    future = client.call_async(GetParameters.Request(names=["z_far", "conf_threshold"]))
+    ros.wait_for(future.done, "an answer")
+    assert [(value.type, value.double_value) for value in future.result().values] == [
+        (ParameterType.PARAMETER_DOUBLE, 40.0),
+        (ParameterType.PARAMETER_DOUBLE, 1.0),
+    ]
+
+
+def test_debug_shows_our_own_lines(ros, small_rig, small_frame):
+    node = ros.start("stereo_node", "--ros-args", "--log-level", "stereo_depth_node:=debug")
+    ros.wait_for(lambda: "ready (" in node.log, "the node to be ready")
+    ros.listen("depth/image_rect", Image)
+    source = StereoSource(ros)
+    source.wait_for_subscribers()
+    source.publish(small_frame.left, small_frame.right, small_rig, START_NS)
+    ros.wait_for(
+        lambda: re.search(rf"\[DEBUG\].* frame {START_NS} published [0-9.]+ ms after its arrival", node.log), "the line"
+    )
+
+
+def test_durations_are_of_this_clock_and_this_camera(stream):
+    """Stamps of a recording say nothing of how long a frame took; stamps of this machine's clock do."""
+    diagnostics = stream.ros.listen("/diagnostics", DiagnosticArray)
+
+    def values() -> dict[str, str]:
+        return {v.key: v.value for v in diagnostics[-1].status[0].values} if diagnostics else {}
+
+    stream.send_and_wait(START_NS)
+    stream.ros.wait_for(lambda: "arrival to publish p50/p95 (ms)" in values(), "diagnostics of the frame")
+    assert "stamp to publish p50/p95 (ms)" not in values()
+    stream.send_and_wait(time.time_ns())
+    stream.ros.wait_for(lambda: "stamp to publish p50/p95 (ms)" in values(), "diagnostics of the frame")
+    p50, p95 = map(float, values()["stamp to publish p50/p95 (ms)"].split(" / "))
+    assert 0 < p50 <= p95 < 10000
 
 
 def test_wrong_parameter_at_start_ends_with_one_line(ros):
