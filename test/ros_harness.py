@@ -109,6 +109,12 @@ class RosHarness:
         self._processes.append(process)
         return process
 
+    def start_script(self, path: Path, *arguments: str) -> Process:
+        """Run a file with Python."""
+        process = Process([sys.executable, str(path), *arguments], self.domain)
+        self._processes.append(process)
+        return process
+
     def start_stereo_node(self, **parameters: Any) -> Process:
         """A stereo_depth_node that is ready."""
         process = self.start("stereo_node", parameters=parameters)

@@ -54,6 +54,7 @@ ROS = {
     "conversions": f"core.bit_depth core.camera core.geometry core.stereo encodings {MESSAGES} numpy torch",
     "encodings": "core.errors cv2 cv_bridge numpy sensor_msgs",
     "pairing": "",
+    "pairing_filter": "conversions pairing",
     "settings": "core.option_records core.options parameters",
     "stereo_frames": f"core.bit_depth core.camera core.stereo conversions settings {MESSAGES} numpy",
     "mono_frames": f"core.bit_depth core.camera core.errors core.lifting core.rays conversions settings {MESSAGES} numpy torch",
@@ -180,5 +181,6 @@ def test_every_source_file_names_its_licence():
         *sources("test"),
         *sources("bench"),
         *sources("launch"),
+        *sources("examples"),
     ]:
         assert path.read_text(encoding="utf-8").startswith("# SPDX-License-Identifier: Apache-2.0\n"), path
