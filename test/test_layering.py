@@ -51,7 +51,7 @@ MESSAGES = "builtin_interfaces sensor_msgs std_msgs stereo_msgs"
 ROS = {
     "__init__": "",
     # no rclpy: for every door that speaks in messages
-    "conversions": f"core.bit_depth core.camera core.geometry core.stereo encodings {MESSAGES} numpy torch",
+    "conversions": f"core.bit_depth core.camera core.errors core.geometry core.stereo encodings {MESSAGES} numpy torch",
     "encodings": "core.errors cv2 cv_bridge numpy sensor_msgs",
     "pairing": "",
     "pairing_filter": "conversions pairing",
@@ -76,12 +76,14 @@ ROS = {
     "launching": "launch launch_ros yaml",
     # stand-ins for those without a robot
     "domains": "",
+    "image_arrivals": "",
+    "output_watch": "pairing diagnostic_msgs rclpy",
     "round_trip": "rcl_interfaces rclpy",
     "bag_player": "core.errors bag_reader fast_dds program round_trip builtin_interfaces rclpy rosgraph_msgs",
     "picture_camera_node": f"core.camera core.images core.option_records conversions parameters program {MESSAGES} rclpy",
     "synthetic_camera_node": f"core.camera core.option_records core.synthetic conversions parameters program {MESSAGES} rclpy",
-    "viewer_node": "core.__version__ core.evaluate core.option_records core.pointcloud core.visualize conversions inputs "
-    f"parameters program {MESSAGES} cv2 numpy rclpy",
+    "viewer_node": "core.__version__ core.evaluate core.option_records core.pointcloud core.visualize conversions "
+    f"image_arrivals inputs output_watch parameters program {MESSAGES} cv2 numpy rclpy",
     "demo": "domains program",
 }
 PACKAGES = {"vizion3d": CORE, "vizion3d_ros": ROS}

@@ -17,6 +17,7 @@ from stereo_msgs.msg import DisparityImage
 
 from vizion3d.bit_depth import Levels
 from vizion3d.camera import Calibration, PinholeCamera
+from vizion3d.errors import InputError
 from vizion3d.geometry import flip_optical_opengl
 from vizion3d.stereo import StereoPrediction
 from vizion3d_ros import encodings
@@ -131,6 +132,21 @@ def depth_image(depth_m: torch.Tensor, encoding: str, header: Header) -> Image:
         millimetres = (depth_m * 1000).round().clamp(1, 65535).nan_to_num(0)
         return image_from_array(millimetres.to(torch.int32).cpu().numpy().astype(np.uint16), encoding, header)
     return map_image(depth_m, header)
+
+
+def depth_from_image(message: Image) -> np.ndarray:
+    """The (H, W) float32 metres of a depth image as REP 118 has it, NaN invalid; the inverse of `depth_image`.
+
+    Raises:
+        InputError: the encoding is neither 32FC1 nor 16UC1, or size, step and amount of data do not fit together.
+    """
+    order = ">" if message.is_bigendian else "<"
+    if message.encoding == "32FC1":
+        return encodings.pixels(message, np.dtype(order + "f4"), 1)
+    if message.encoding != "16UC1":
+        raise InputError(f'a depth image has encoding "{message.encoding}"; it must be 32FC1 or 16UC1')
+    millimetres = encodings.pixels(message, np.dtype(order + "u2"), 1)
+    return np.where(millimetres > 0, millimetres / np.float32(1000), np.float32(np.nan))
 
 
 def disparity_image(prediction: StereoPrediction, valid: torch.Tensor, header: Header) -> DisparityImage:

@@ -74,11 +74,11 @@ def raw_pixels(message: Image) -> RawPixels:
         channels, code = _BYTES[encoding]
         if code in _EVEN_WIDTH:
             _check_even(message, "width")
-        return RawPixels(_pixels(message, np.dtype(np.uint8), channels), code)
+        return RawPixels(pixels(message, np.dtype(np.uint8), channels), code)
     if encoding in _DEEP:
         kind, twin = _DEEP[encoding]
         channels, code = _BYTES[twin]
-        return RawPixels(_pixels(message, np.dtype((">" if message.is_bigendian else "<") + kind), channels), code)
+        return RawPixels(pixels(message, np.dtype((">" if message.is_bigendian else "<") + kind), channels), code)
     if encoding in _PLANES:
         return RawPixels(_rgb_of_planes(message), None)
     return RawPixels(_rgb_from_cv_bridge(message), None)
@@ -94,11 +94,15 @@ def to_rgb(pixels: np.ndarray, code: int | None) -> np.ndarray:
         raise InputError(f"OpenCV cannot turn a {pixels.shape[1]}x{pixels.shape[0]} image of this encoding into RGB") from None
 
 
-def _pixels(message: Image, dtype: np.dtype, channels: int) -> np.ndarray:
-    """(H, W) or (H, W, channels) view of the data without the padding of its rows."""
+def pixels(message: Image, dtype: np.dtype, channels: int) -> np.ndarray:
+    """(H, W) or (H, W, channels) of the data without the padding of its rows, a view where that can be.
+
+    Raises:
+        InputError: size, step and amount of data do not fit together.
+    """
     rows = _rows(message, message.height, message.width * channels * dtype.itemsize)
-    pixels = rows.view(dtype) if rows.flags.c_contiguous else np.ascontiguousarray(rows).view(dtype)
-    return pixels if channels == 1 else pixels.reshape(message.height, message.width, channels)
+    values = rows.view(dtype) if rows.flags.c_contiguous else np.ascontiguousarray(rows).view(dtype)
+    return values if channels == 1 else values.reshape(message.height, message.width, channels)
 
 
 def _rows(message: Image, count: int, row_bytes: int) -> np.ndarray:

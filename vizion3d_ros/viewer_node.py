@@ -2,7 +2,7 @@
 """depth_viewer_node: watches a depth node, prints error and latency of each frame, writes pictures and a report, stops.
 
 Latency is the time from the stamp of the image to the arrival of the depth here. Where the stamps are not of this
-machine's clock (a bag), it is the time between the arrivals of the image and of its depth.
+machine's clock (a bag), it is the time between the arrivals of the image and of its depth, in one pass of a loop.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ if __name__ == "__main__":  # before the slow imports, for Ctrl-C to be quiet du
 import platform
 import sys
 import time
-from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,9 @@ from vizion3d.pointcloud import PointCloud
 from vizion3d.visualize import colorize_depth, colorize_disparity, render_cloud, side_by_side
 from vizion3d_ros import conversions, parameters
 from vizion3d_ros.conversions import stamp_ns
-from vizion3d_ros.inputs import REPORT_PERIOD_S, SyncedInputs
+from vizion3d_ros.image_arrivals import ImageArrivals
+from vizion3d_ros.inputs import SyncedInputs
+from vizion3d_ros.output_watch import OutputWatch
 from vizion3d_ros.program import run
 
 # kind of node: (image, outputs: depth, cloud, and what the depth was made from)
@@ -46,6 +47,7 @@ _TOPICS = {
 _TRUTH = {"truth/depth": Image, "truth/visible": Image}
 _LIVE_STAMP_AGE_S = 10.0
 _QUEUE_SIZE = 30
+_REPORT_PERIOD_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -96,14 +98,15 @@ class DepthViewerNode(Node):
         self.reports: list[FrameReport] = []
         self.last_frame: tuple[Any, ...] = ()
         self._last_arrival_s = time.monotonic()
-        self._images: OrderedDict[int, tuple[float, Image]] = OrderedDict()
+        self._images = ImageArrivals()
         image_topic, outputs = _TOPICS[self.settings.kind]
         self.create_subscription(Image, image_topic, self._on_image, qos_profile_sensor_data)
-        kinds = {**outputs, **(_TRUTH if self.settings.truth else {})}
-        self._inputs = SyncedInputs(self, kinds, self._on_frame, lambda _, text: self.get_logger().warning(text))
+        truth = _TRUTH if self.settings.truth else {}
+        self._inputs = SyncedInputs(self, {**outputs, **truth}, self._on_frame, lambda *_: None)
         self._inputs.configure(tolerance_s=0.0, queue_size=_QUEUE_SIZE)
         self._inputs.subscribe()
-        self.create_timer(REPORT_PERIOD_S, self._inputs.report, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.watch = OutputWatch(self, outputs, truth, self._inputs.pairing)
+        self.create_timer(_REPORT_PERIOD_S, self.watch.report, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def is_finished(self) -> bool:
         """Whether enough frames came, or none for too long."""
@@ -111,31 +114,23 @@ class DepthViewerNode(Node):
         return len(self.reports) >= self.settings.frames or silent_s > self.settings.timeout
 
     def _on_image(self, image: Image) -> None:
-        self._images[stamp_ns(image.header.stamp)] = (time.monotonic(), image)
-        if len(self._images) > _QUEUE_SIZE:
-            self._images.popitem(last=False)
+        self._images.add(stamp_ns(image.header.stamp), image, time.monotonic())
 
     def _on_frame(self, frame: tuple[Any, ...]) -> None:
         arrived_s = self._last_arrival_s = time.monotonic()
-        depth_message = frame[0]
-        stamp = stamp_ns(depth_message.header.stamp)
-        image_arrived_s, image = self._images.get(stamp, (None, None))
+        stamp = stamp_ns(frame[0].header.stamp)
+        arrival = self._images.take(stamp)
         age_s = time.time() - stamp / 1e9
         if not 0 <= age_s < _LIVE_STAMP_AGE_S:
-            if image_arrived_s is None:
+            if arrival is None:
                 return
-            age_s = arrived_s - image_arrived_s
-        depth_m = float_map(depth_message)
-        truth = (float_map(frame[3]), byte_map(frame[4]) > 0) if self.settings.truth else None
+            age_s = arrived_s - arrival.time_s
+        depth_m = conversions.depth_from_image(frame[0])
+        truth = (conversions.depth_from_image(frame[3]), byte_map(frame[4]) > 0) if self.settings.truth else None
         self.reports.append(FrameReport.measure(1e3 * age_s, depth_m, truth))
         print(f"frame {len(self.reports):3d}  {self.reports[-1]}", flush=True)
-        if image is not None:
-            self.last_frame = (image, *frame)
-
-
-def float_map(message: Image) -> np.ndarray:
-    """(H, W) float32 view of a 32FC1 image."""
-    return np.frombuffer(message.data, "<f4").reshape(message.height, message.width)
+        if arrival is not None:
+            self.last_frame = (arrival.image, *frame)
 
 
 def byte_map(message: Image) -> np.ndarray:
@@ -159,7 +154,7 @@ def write_results(folder: Path, frame: tuple[Any, ...], reports: list[FrameRepor
     dense = cloud.dense()
     pictures = {
         "image": rgb,
-        "depth": colorize_depth(float_map(depth_message)),
+        "depth": colorize_depth(conversions.depth_from_image(depth_message)),
         **_picture_of_source(source),
         "cloud": render_cloud(dense.points, dense.colors),
     }
@@ -172,8 +167,8 @@ def write_results(folder: Path, frame: tuple[Any, ...], reports: list[FrameRepor
 
 def _picture_of_source(source: DisparityImage | Image) -> dict[str, np.ndarray]:
     if isinstance(source, Image):
-        return {"inverse_depth": colorize_disparity(float_map(source))}
-    disparity = float_map(source.image)
+        return {"inverse_depth": colorize_disparity(conversions.depth_from_image(source))}
+    disparity = conversions.depth_from_image(source.image)
     return {"disparity": colorize_disparity(np.where(disparity < source.min_disparity, np.nan, disparity))}
 
 
@@ -213,7 +208,7 @@ def main(args: list[str] | None = None) -> int:
     if not viewer.last_frame:
         if not viewer.is_finished():
             return 0  # interrupted
-        print("error: no complete frame arrived; the warnings above name the topics that are missing", file=sys.stderr)
+        print(f"error: no frame came in {viewer.settings.timeout:g} s: {viewer.watch.reason}", file=sys.stderr)
         return 1
     folder = Path(viewer.settings.out)
     write_results(folder, viewer.last_frame, viewer.reports)
