@@ -59,7 +59,7 @@ ROS = {
     "stereo_frames": f"core.bit_depth core.camera core.stereo conversions settings {MESSAGES} numpy",
     "mono_frames": f"core.bit_depth core.camera core.errors core.lifting core.rays conversions settings {MESSAGES} numpy torch",
     "params_command": "parameters settings",
-    "bag_reader": "core.errors rosbags",
+    "bag_reader": "core.errors rosbags yaml",
     # plain Python of the live door
     "worker": "",
     "diagnostics": "",

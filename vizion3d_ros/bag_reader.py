@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from vizion3d.errors import DependencyError, InputError
 
@@ -30,7 +34,8 @@ class BagReader:
 
     Args:
         path: The bag's directory, or a .db3 or .mcap file. A file beside a metadata.yaml stands for that whole bag,
-            because only the metadata tell whether the messages in the file are compressed.
+            because only the metadata tell whether the messages in the file are compressed. Of a directory without
+            metadata.yaml, or whose metadata name no storage (a recording that was cut off), all such files are read.
 
     Raises:
         InputError: There is no rosbag2 recording at `path`, or it is damaged.
@@ -45,10 +50,13 @@ class BagReader:
         if path.suffix == ".bag":
             raise InputError(f"{path} is a ROS 1 bag; convert it first: rosbags-convert --src {path} --dst {path.stem}")
         self.path = path.parent if path.is_file() and (path.parent / "metadata.yaml").is_file() else path
+        self._readers: list[Any] = []
         with self._damage_reported():
-            self._reader = Reader(self.path)
-            self._reader.open()
-        self.topics = {name: _describe(info) for name, info in self._reader.topics.items()}
+            for part in _parts(self.path):
+                self._readers.append(Reader(part))
+                self._readers[-1].open()
+        connections = sorted((c for reader in self._readers for c in reader.connections), key=lambda c: c.topic)
+        self.topics = {name: _describe(list(same)) for name, same in groupby(connections, key=lambda c: c.topic)}
 
     def messages(self, topics: Collection[str]) -> Iterator[tuple[str, int, bytes]]:
         """Yield (topic, log stamp in ns, CDR bytes) of the named topics; the stamps never decrease.
@@ -58,21 +66,28 @@ class BagReader:
         Raises:
             InputError: The recording is damaged.
         """
-        connections = [connection for connection in self._reader.connections if connection.topic in topics]
         latest_ns = 0
         with self._damage_reported():
-            for connection, stamp_ns, cdr in self._reader.messages(connections):
+            parts = [
+                reader.messages(connections)
+                for reader in self._readers
+                if (connections := [connection for connection in reader.connections if connection.topic in topics])
+            ]
+            for connection, stamp_ns, cdr in heapq.merge(*parts, key=lambda message: message[1]):
                 latest_ns = max(latest_ns, stamp_ns)
                 yield connection.topic, latest_ns, cdr
 
     def close(self) -> None:
         """Close the files."""
-        self._reader.close()
+        for reader in self._readers:
+            reader.close()
 
     @contextmanager
     def _damage_reported(self) -> Iterator[None]:
         try:
             yield
+        except InputError:
+            raise
         except Exception as error:  # of every kind: damaged files fail anywhere in the parsers
             raise InputError(
                 f"{self.path} cannot be read as a rosbag2 recording ({error}); "
@@ -80,11 +95,32 @@ class BagReader:
             ) from error
 
 
-def _describe(info: Any) -> BagTopic:
-    """Summarise what rosbags knows of a topic, which may have had several publishers (its connections)."""
-    profiles = [profile for connection in info.connections for profile in connection.ext.offered_qos_profiles]
+def _parts(path: Path) -> list[Path]:
+    """What rosbags can open: the path itself, or the files of a directory whose metadata are missing or name no storage."""
+    if not path.is_dir():
+        return [path]
+    metadata = path / "metadata.yaml"
+    if metadata.is_file():
+        known = yaml.safe_load(metadata.read_text(encoding="utf-8"))["rosbag2_bagfile_information"]
+        if known["storage_identifier"]:
+            return [path]
+        if known.get("compression_mode", "").lower() not in ("", "none"):
+            raise InputError(
+                f'{metadata} has no storage_identifier although the bag is compressed; write "mcap" or "sqlite3" there'
+            )
+    files = sorted(file for file in path.iterdir() if file.suffix in (".db3", ".mcap"))
+    if not files:
+        raise InputError(
+            f"{path} holds no rosbag2 recording; give the directory with its metadata.yaml, or a .db3 or .mcap file"
+        )
+    return files
+
+
+def _describe(connections: list[Any]) -> BagTopic:
+    """Summarise what rosbags knows of a topic, which may have had several publishers and files (its connections)."""
+    profiles = [profile for connection in connections for profile in connection.ext.offered_qos_profiles]
     return BagTopic(
-        type_name=" and ".join(sorted({connection.msgtype for connection in info.connections})),
-        message_count=info.msgcount,
+        type_name=" and ".join(sorted({connection.msgtype for connection in connections})),
+        message_count=sum(connection.msgcount for connection in connections),
         is_latched=any(profile.durability.name == "TRANSIENT_LOCAL" for profile in profiles),
     )

@@ -2,6 +2,7 @@
 """The bag player over real DDS: the player is a process of its own, the subscriber is in the test's."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -363,6 +364,54 @@ def test_stamps_of_overlapping_files_never_decrease(tmp_path):
     (first / "metadata.yaml").write_text(metadata.replace("  - first.db3\n", "  - first.db3\n  - second.db3\n", 1))
     messages = list(BagReader(first).messages(["/left"]))
     assert [stamp for _, stamp, _ in messages] == [10, 30, 30, 40]
+
+
+@pytest.mark.parametrize("storage", list(rosbag2.StoragePlugin), ids=lambda storage: storage.name)
+@pytest.mark.parametrize("metadata", ["as written", "missing", "without a storage"])
+@pytest.mark.parametrize("files", [1, 3])
+def test_bags_are_read_without_what_metadata_say(tmp_path, storage, metadata, files):
+    """As recordings look that were cut off, copied in part or written by other tools."""
+    stamps_ns = [START_NS + i * 10_000_000 for i in range(12)]
+    bag = tmp_path / "bag"
+    for number in range(files):
+        part = write_bag(tmp_path / f"bag_{number}", {"/left": HEADER, "/right": HEADER}, stamps_ns[number::files], storage)
+        bag.mkdir(exist_ok=True)
+        for file in part.iterdir():
+            file.rename(bag / file.name)
+    if metadata == "missing":
+        (bag / "metadata.yaml").unlink()
+    else:
+        text = (bag / "metadata.yaml").read_text()
+        ending = {rosbag2.StoragePlugin.MCAP: "mcap", rosbag2.StoragePlugin.SQLITE3: "db3"}[storage]
+        others = "".join(f"  - bag_{number}.{ending}\n" for number in range(files - 1))
+        last = f"  - bag_{files - 1}.{ending}\n"
+        text = text.replace(last, others + last, 1)
+        if metadata == "without a storage":
+            text = re.sub("storage_identifier: .*", 'storage_identifier: ""', text)
+        (bag / "metadata.yaml").write_text(text)
+    reader = BagReader(bag)
+    found = list(reader.messages(["/left"]))
+    assert len(found) == 12
+    if metadata == "as written":  # where rosbags goes through files one by one
+        assert [stamp for _, stamp, _ in found] == sorted(stamp for _, stamp, _ in found)
+    else:
+        assert [stamp for _, stamp, _ in found] == stamps_ns
+        assert {stamp_ns(cdr) for _, _, cdr in found} == set(stamps_ns)
+        assert {name: topic.message_count for name, topic in reader.topics.items()} == {"/left": 12, "/right": 12}
+    reader.close()
+
+
+def test_a_compressed_bag_without_a_storage_is_told_what_to_write(tmp_path):
+    bag = write_bag(tmp_path / "bag", {"/left": HEADER}, [START_NS], compression=rosbag2.CompressionMode.MESSAGE)
+    text = (bag / "metadata.yaml").read_text()
+    (bag / "metadata.yaml").write_text(re.sub("storage_identifier: .*", 'storage_identifier: ""', text))
+    with pytest.raises(
+        InputError, match=r'has no storage_identifier although the bag is compressed; write "mcap" or "sqlite3"'
+    ):
+        BagReader(bag)
+    (bag / "metadata.yaml").write_text("")
+    with pytest.raises(InputError, match="cannot be read as a rosbag2 recording"):
+        BagReader(bag)
 
 
 def test_without_rosbags_the_message_says_what_to_install(tmp_path, monkeypatch):
