@@ -41,7 +41,7 @@ from rosgraph_msgs.msg import Clock
 from vizion3d.errors import DependencyError, InputError
 from vizion3d_ros import fast_dds
 from vizion3d_ros.bag_reader import BagReader, BagTopic
-from vizion3d_ros.program import end
+from vizion3d_ros.program import check_arguments, end
 from vizion3d_ros.round_trip import round_trip
 
 MAX_LAG_NS = 100_000_000
@@ -245,6 +245,7 @@ def play(bag: BagReader, options: argparse.Namespace) -> None:
 def main(args: Sequence[str] | None = None) -> int:
     """Entry point; 0 at the end or when interrupted, 1 if subscribers are missing, 2 for a wrong argument or bag."""
     argv = list(sys.argv[1:] if args is None else args)
+    check_arguments(argv)
     options = build_parser().parse_args(remove_ros_args(argv))
     try:
         with closing(BagReader(options.bag)) as bag:

@@ -13,10 +13,10 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
-from vizion3d.errors import Vizion3dError
+from vizion3d.errors import InputError, Vizion3dError
 from vizion3d.runtime.threads import wait_passively
 from vizion3d_ros import fast_dds
 
@@ -120,6 +120,15 @@ def end(node: Node | None) -> None:
         faulthandler.cancel_dump_traceback_later()
 
 
+def check_arguments(args: Sequence[str] | None = None) -> None:
+    """Raise `InputError` if one of the arguments, by default the process's, is nothing that rclpy can read."""
+    for text in sys.argv if args is None else args:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise InputError(f"the argument {text!a} is not UTF-8, which ROS wants: rename it, or give a link to it") from None
+
+
 def run(make_node: Callable[[], N], args: list[str] | None = None, until: Callable[[N], bool] = lambda _: False) -> int:
     """Make a node and spin it until it is interrupted or done.
 
@@ -130,11 +139,15 @@ def run(make_node: Callable[[], N], args: list[str] | None = None, until: Callab
 
     Returns:
         Exit status: 0 after a signal or an outside shutdown, 1 if the node could not be made.
+
+    Raises:
+        InputError: an argument is not UTF-8.
     """
     import rclpy
     from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
 
+    check_arguments(args)
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     node = None
     try:

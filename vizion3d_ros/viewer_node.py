@@ -160,7 +160,7 @@ def write_results(folder: Path, frame: tuple[Any, ...], reports: list[FrameRepor
     }
     pictures["overview"] = side_by_side(list(pictures.values()), list(pictures))
     for name, picture in pictures.items():
-        cv2.imwrite(str(folder / f"{name}.png"), picture[..., ::-1])
+        (folder / f"{name}.png").write_bytes(cv2.imencode(".png", picture[..., ::-1])[1].tobytes())
     cloud.write_ply(folder / "cloud.ply")
     (folder / "report.md").write_text(_report_text(image, reports))
 

@@ -266,3 +266,14 @@ def test_help_is_cheap():
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True, text=True, timeout=60)
     assert "--max-depth" in done.stdout
     assert "depth-anything-v2-small" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes on Linux")
+def test_names_that_are_no_utf_8_cost_nothing(folder):
+    """OpenCV's imwrite died of them, and the rest of the batch with it."""
+    os.link("a.png", b"caf\xe9.png")
+    command = [*COMMAND, b"caf\xe9.png", "b.png", "--model", "vits.pth", "--out", b"out\xe9", *SIZE]
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 3
+    assert {*os.listdir(b"out\xe9")} == {stem + b"_" + name.encode() for stem in (b"caf\xe9", b"b") for name in FILES}

@@ -267,3 +267,18 @@ def test_picture_files_hold_rgb(tmp_path):
 def test_files_that_cannot_be_written_are_reported(tmp_path):
     with pytest.raises(InputError, match=r"cannot write .*nowhere.*p\.png; is the folder writable"):
         write_rgb_png(tmp_path / "nowhere" / "p.png", np.zeros((4, 4, 3), np.uint8))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes on Linux")
+def test_names_that_are_no_utf_8(folder):
+    for name in ("left.png", "left.yaml"):
+        (folder / name).rename(folder / ("\udce9" + name))
+    arguments = ["\udce9left.png", "right.png", "--calib", "\udce9left.yaml", "right.yaml", "--out", "\udce9"]
+    done = subprocess.run([*COMMAND, "stereo", *arguments], cwd=folder, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (folder / "\udce9").iterdir()} == {
+        f"\udce9left_{name}" for name in ("depth.png", "disparity.png", "reason.png", "cloud.ply")
+    }
+    arguments = ["calib", "convert", "\udce9left.yaml", "right.yaml", "--out", "l\udce9.yaml", "r\udce9.yaml"]
+    done = subprocess.run([*COMMAND, *arguments], cwd=folder, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and (folder / "l\udce9.yaml").read_text(encoding="utf-8"), done.stderr

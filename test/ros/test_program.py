@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -152,3 +153,14 @@ def test_a_wrong_bag_is_told_in_one_sentence(start, tmp_path):
     assert len(told) == 2, output
     assert "none" in told[0] and "does not exist" in told[0]
     assert told[1] == "error: the camera or the depth node ended early; see above"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes on Linux")
+@pytest.mark.parametrize("command", [["viewer_node", "--ros-args", "-p", "out:=b\udce9"], ["bag_player", "b\udce9"]])
+def test_an_argument_that_is_not_utf_8_is_told_in_one_sentence(start, command):
+    process = start(f"vizion3d_ros.{command[0]}", *command[1:])
+    output, _ = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 2
+    assert re.fullmatch(
+        r"error: the argument '.*b\\udce9' is not UTF-8, which ROS wants: rename it, or give a link to it\n", output
+    )

@@ -7,6 +7,7 @@ Subcommands of other packages, such as those that need ROS, are found through th
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import sys
 from importlib.metadata import entry_points
@@ -31,6 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
         module.add_parser(subparsers)
     options = parser.parse_args(arguments)
     wait_passively()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be in the encoding of the terminal
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     try:
         return options.run(options)

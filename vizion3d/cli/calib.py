@@ -45,6 +45,6 @@ def _convert(arguments: argparse.Namespace) -> int:
     if len(arguments.out) != len(found):
         raise InputError(f"--out names {len(arguments.out)} file; two are needed, of the left and the right camera")
     for path, calibration in zip(arguments.out, found, strict=True):
-        path.write_text(camera_yaml(calibration, path.stem), encoding="utf-8")
+        path.write_text(camera_yaml(calibration, path.stem), encoding="utf-8", errors="replace")
         print(f"{path}  {calibration.width}x{calibration.height} {calibration.distortion_model or 'rectified'}")
     return 0

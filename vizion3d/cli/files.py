@@ -28,5 +28,7 @@ def write_pfm(path: Path, values: np.ndarray) -> None:
 
 
 def _write(path: Path, pixels: np.ndarray) -> None:
-    if not cv2.imwrite(str(path), pixels):
-        raise InputError(f"cannot write {path}; is the folder writable and the disk not full?")
+    try:
+        path.write_bytes(cv2.imencode(path.suffix, pixels)[1].tobytes())  # imwrite dies of names that are not UTF-8
+    except OSError as error:
+        raise InputError(f"cannot write {path}; is the folder writable and the disk not full? ({error.strerror})") from None
