@@ -55,6 +55,7 @@ ROS = {
     "encodings": "core.errors cv2 cv_bridge numpy sensor_msgs",
     "pairing": "",
     "pairing_filter": "conversions pairing",
+    "camera_infos": "core.errors conversions",
     "settings": "core.option_records core.options parameters",
     "stereo_frames": f"core.bit_depth core.camera core.stereo conversions settings {MESSAGES} numpy",
     "mono_frames": f"core.bit_depth core.camera core.errors core.lifting core.rays conversions settings {MESSAGES} numpy torch",
@@ -67,7 +68,10 @@ ROS = {
     # the live door
     "parameters": "core.errors core.option_records rcl_interfaces rclpy",
     "fast_dds": "core.errors rclpy",
-    "inputs": "conversions pairing sensor_msgs rclpy",
+    "arrivals": "",
+    "graph": "sensor_msgs rclpy",
+    "input_watch": "arrivals graph pairing sensor_msgs rclpy",
+    "inputs": "core.errors camera_infos conversions graph input_watch pairing sensor_msgs rclpy",
     "program": "core.errors core.runtime fast_dds rclpy",
     "node": "core.errors core.runtime conversions diagnostics fast_dds inputs logs parameters settings worker "
     "diagnostic_msgs rcl_interfaces rclpy torch",

@@ -96,7 +96,7 @@ class DepthNode(Node, Generic[S, E]):
         self._slot = (worker or self._own_worker).open_slot(self._process, self._on_error)  # type: ignore[union-attr]
         self._outputs: dict[str, Any] = {}
         self._advised: set[str] = set()
-        self._inputs = SyncedInputs(self, inputs, self._on_frame, self.warn, first_alone=first_input_alone)
+        self._inputs = SyncedInputs(self, inputs, self._on_frame, self.warn, self._on_error, first_alone=first_input_alone)
         try:
             with self._core_log.speaking():
                 self.settings: S = parameters.declare(self, settings_type)
@@ -231,7 +231,7 @@ class DepthNode(Node, Generic[S, E]):
 
     def _configure_inputs(self) -> None:
         tolerance_s = self.settings.approximate_sync_tolerance_seconds if self.settings.approximate_sync else 0.0
-        self._inputs.configure(tolerance_s, self.settings.queue_size)
+        self._inputs.configure(tolerance_s, self.settings.queue_size, self.settings.sync_queue_seconds)
 
     # Frames
 
@@ -278,8 +278,8 @@ class DepthNode(Node, Generic[S, E]):
             "frames replaced by a newer one": self._slot.replaced,
             "stamps went back": pairing.jumps_back,
         }
-        values |= {f"received {topic}": pairing.received[topic] for topic in pairing.topics}
-        values |= {f"dropped {reason}": count for reason, count in pairing.dropped.items()}
+        values |= {f"received {topic}": count for topic, count in self._inputs.received.items()}
+        values |= {f"dropped {reason}": count for reason, count in self._inputs.dropped.items()}
         for stage, (p50, p95) in diagnostics.percentiles_ms().items():
             values[f"{stage} p50/p95 (ms)"] = f"{p50:.1f} / {p95:.1f}"
         values |= self.diagnostic_values()

@@ -36,7 +36,10 @@ class CommonSettings(MessageSettings, ProgramOptions):
     approximate_sync_tolerance_seconds: float = option(
         0.01, "largest difference of stamps that still match, with approximate_sync", limits=(0.0, 1.0)
     )
-    queue_size: int = option(10, "messages a topic may have waiting for their partners", limits=(1, 1000))
+    sync_queue_seconds: float = option(
+        1.0, "how much later than its partner an image may arrive; so much of each camera is kept", limits=(0.01, 60.0)
+    )
+    queue_size: int = option(100, "images a topic may have waiting for their partners, at most", limits=(1, 1000))
 
 
 @dataclass(frozen=True)

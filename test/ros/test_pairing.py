@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from random import Random
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vizion3d_ros.pairing import Pairing
+from vizion3d_ros.pairing import Pairing, Skew
 
 TOPICS = ("left", "left_info", "right", "right_info")
 MS = 1_000_000
@@ -55,9 +58,63 @@ def test_the_same_pass_again_matches_again():
 
 def test_tolerance_takes_the_nearest_and_keeps_out_what_is_farther():
     pairing = Pairing(("left", "right"), tolerance_ns=5 * MS)
-    assert feed(pairing, [("left", 0), ("left", 8 * MS), ("right", 7 * MS)]) == [(("left", 8 * MS), ("right", 7 * MS))]
+    assert feed(pairing, [("left", 0), ("left", 33 * MS), ("right", 32 * MS)]) == [(("left", 33 * MS), ("right", 32 * MS))]
     assert feed(pairing, [("left", 100 * MS), ("right", 106 * MS)]) == []
     assert feed(pairing, [("right", 105 * MS)]) == [(("left", 100 * MS), ("right", 105 * MS))]
+
+
+@given(
+    st.integers(5, 200).map(lambda period_ms: period_ms * MS),
+    st.floats(-0.49, 0.49),
+    st.integers(0, 30),
+    st.integers(1, 1000),
+    st.integers(0, 10**6),
+)
+def test_no_tolerance_mixes_neighbouring_frames(period_ns, offset, late_frames, tolerance_ms, seed):
+    """Whatever the tolerance, and however late right is: frame by frame, once two frames have told the period."""
+    random = Random(seed)
+    offset_ns = round(offset * period_ns)
+    pairing = Pairing(("left", "right"), tolerance_ms * MS, queue_ns=(late_frames + 2) * period_ns)
+    arrivals = [(n, random.random(), "left", n) for n in range(80)]
+    arrivals += [(n + late_frames, random.random(), "right", n) for n in range(80)]
+    matched = []
+    for _, _, topic, n in sorted(arrivals):
+        if random.random() < 0.2:
+            continue  # lost
+        frame = pairing.add(topic, 10**18 + n * period_ns + (offset_ns if topic == "right" else 0), n)
+        if frame and pairing.period_ns() is not None and n > late_frames + 10:
+            matched.append(frame)
+    assert all(left == right for left, right in matched)
+    if abs(offset_ns) < min(tolerance_ms * MS, (period_ns - 1) // 2):
+        assert len(matched) > 20
+
+
+@pytest.mark.parametrize("delay_frames", [0, 5, 15, 28])
+def test_a_camera_that_is_late_pairs_as_long_as_the_queue_is_longer(delay_frames):
+    """30 Hz, the same stamps, right up to 0.93 s later than left."""
+    period_ns = 33 * MS
+    pairing = Pairing(("left", "right"))
+    arrivals = sorted([(n, "left", n) for n in range(100)] + [(n + delay_frames + 0.5, "right", n) for n in range(100)])
+    assert len(feed(pairing, [(topic, 10**18 + n * period_ns) for _, topic, n in arrivals])) == 100
+    skew = pairing.skew()
+    assert skew is None or skew.offset_ns == 0
+
+
+def test_what_is_later_than_the_queue_is_told_from_stamps_that_differ():
+    period_ns = 33 * MS
+    arrivals = sorted([(n, "left", n) for n in range(100)] + [(n + 40.5, "right", n) for n in range(100)])
+    late = Pairing(("left", "right"))
+    assert feed(late, [(topic, n * period_ns) for at, topic, n in arrivals if at < 100]) == []
+    assert late.skew() == Skew("right", 40 * period_ns, 0)
+    offset = Pairing(("left", "right"))
+    assert feed(offset, [(topic, n * period_ns + (12 * MS if topic == "right" else 0)) for _, topic, n in arrivals]) == []
+    assert offset.skew() == Skew("right", None, 12 * MS)
+
+
+def test_stamps_of_zero_are_seen():
+    pairing = Pairing(("left", "right"))
+    feed(pairing, [("left", 5), ("right", 0), ("left", 6), ("right", 0)])
+    assert pairing.are_zero() == ["right"]
 
 
 def test_drops_name_the_missing_partner():
@@ -72,8 +129,8 @@ def test_matches_come_in_order():
     assert [match[0][1] for match in matches] == [2, 3]
 
 
-def test_offset_names_the_topic_that_is_farthest():
+def test_skew_names_the_topic_that_is_farthest():
     pairing = Pairing(("left", "middle", "right"))
-    assert pairing.offset_ns() is None
+    assert pairing.skew() is None
     feed(pairing, [("left", 100), ("middle", 101), ("right", 90)])
-    assert pairing.offset_ns() == ("right", -10)
+    assert pairing.skew() == Skew("right", None, -10)

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What drivers really send, over DDS: CameraInfo in every way, cameras that are late, topics that do not fit."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from ros_harness import make_header
+from sensor_msgs.msg import CameraInfo, Image
+
+from vizion3d.camera import PinholeCamera, StereoRig
+from vizion3d.synthetic import default_scene, render_stereo
+from vizion3d_ros import conversions
+
+RIG = StereoRig(PinholeCamera(64, 48, 52.0, 52.0, 31.5, 23.5), baseline_m=0.12)
+START_NS = 1_700_000_000_000_000_000
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+VOLATILE = QoSProfile(depth=5)
+SIDES = ("left", "right")
+
+
+class Driver:
+    """A stereo camera in the test's process that can be made to have habits."""
+
+    def __init__(self, ros, info_qos=VOLATILE, image_qos=VOLATILE) -> None:
+        self.ros, self.frame = ros, render_stereo(default_scene(), RIG)
+        node = ros.node
+        self.images = {side: node.create_publisher(Image, f"{side}/image_rect", image_qos) for side in SIDES}
+        self.infos = {side: node.create_publisher(CameraInfo, f"{side}/camera_info", info_qos) for side in SIDES}
+
+    def wait_for_subscribers(self) -> None:
+        publishers = (*self.images.values(), *self.infos.values())
+        self.ros.wait_for(lambda: all(one.get_subscription_count() for one in publishers), "subscriptions of the node")
+
+    def send_images(self, number: int, sides=SIDES) -> None:
+        header = make_header(stamp_of(number))
+        for side in sides:
+            self.images[side].publish(conversions.image_from_array(getattr(self.frame, side), "rgb8", header))
+
+    def send_infos(self, stamp_ns: int, rig=RIG) -> None:
+        header = make_header(stamp_ns)
+        self.infos["left"].publish(conversions.camera_info(rig.left, header))
+        self.infos["right"].publish(conversions.camera_info(rig.right, header, rig.baseline_m))
+
+    def run(self, count: int, period_s: float, each=lambda number: None, sides=SIDES) -> None:
+        """Send numbered pairs at a steady rate, and whatever `each` sends after them."""
+        begin_s = time.monotonic()
+        for number in range(count):
+            self.send_images(number, sides)
+            each(number)
+            self.ros.spin_for(max(0.0, begin_s + (number + 1) * period_s - time.monotonic()))
+
+
+def stamp_of(number: int) -> int:
+    return START_NS + number * 100_000_000
+
+
+def answered(depths) -> set[int]:
+    """Numbers of the pairs that depth came of."""
+    return {(conversions.stamp_ns(depth.header.stamp) - START_NS) // 100_000_000 for depth in depths}
+
+
+@pytest.mark.parametrize("node_first", [True, False], ids=["node first", "camera first"])
+def test_camera_info_that_is_sent_once_and_kept_for_later_is_enough(ros, node_first):
+    if not node_first:
+        driver = Driver(ros, LATCHED)
+        driver.send_infos(0)
+    node = ros.start_stereo_node()
+    depths = ros.listen("depth/image_rect", Image)
+    if node_first:
+        ros.wait_for(lambda: ros.node.count_subscribers("left/camera_info"), "a subscription before there is a camera")
+        driver = Driver(ros, LATCHED)
+        driver.send_infos(0)
+    driver.wait_for_subscribers()
+    driver.run(30, 0.1)
+    ros.wait_for(lambda: 29 in answered(depths), "the last pair")
+    assert len(depths) >= 15  # the first ones may come before the subscriptions
+    assert "incompatible" not in node.log and "QoS" not in node.log and "approximate_sync" not in node.log
+
+
+@pytest.mark.parametrize("stamp_ns", [0, START_NS - 10**15], ids=["stamp 0", "old stamp"])
+def test_camera_info_at_its_own_rate_is_good_for_every_image(ros, stamp_ns):
+    node = ros.start_stereo_node()
+    depths = ros.listen("depth/image_rect", Image)
+    driver = Driver(ros)
+    driver.wait_for_subscribers()
+    driver.run(30, 0.1, lambda number: number % 10 or driver.send_infos(stamp_ns))
+    ros.wait_for(lambda: 29 in answered(depths), "the last pair")
+    assert len(depths) >= 25
+    assert "[WARN]" not in node.log
+
+
+def test_a_later_publisher_that_keeps_nothing_is_heard_too(ros):
+    node = ros.start_stereo_node()
+    depths = ros.listen("depth/image_rect", Image)
+    driver = Driver(ros, LATCHED)
+    driver.send_infos(0)
+    driver.wait_for_subscribers()
+    driver.run(10, 0.1)
+    assert depths
+    for publisher in (*driver.images.values(), *driver.infos.values()):
+        ros.node.destroy_publisher(publisher)
+    other = Driver(ros, VOLATILE)
+    other.wait_for_subscribers()
+    other.run(10, 0.1, lambda number: other.send_infos(stamp_of(number)))
+    assert "incompatible" not in node.log
+
+
+def test_a_qos_that_the_user_chose_wins_and_its_misfit_is_named(ros):
+    override = {"qos_overrides./left/camera_info.subscription.durability": "transient_local"}
+    node = ros.start_stereo_node(**override)
+    ros.listen("depth/image_rect", Image)
+    driver = Driver(ros, VOLATILE)
+    driver.run(50, 0.1, lambda number: driver.send_infos(0))
+    text = (
+        "/left/camera_info of test_probe is published volatile but subscribed transient_local: "
+        "set durability in qos_overrides to volatile"
+    )
+    ros.wait_for(lambda: text in node.log, "the misfit")
+
+
+def test_another_size_is_refused_until_its_camera_info_comes(ros):
+    node = ros.start_stereo_node()
+    depths = ros.listen("depth/image_rect", Image)
+    driver = Driver(ros)
+    driver.wait_for_subscribers()
+    driver.run(10, 0.1, lambda number: number or driver.send_infos(0))
+    before = len(depths)
+    assert before
+    small = StereoRig(PinholeCamera(32, 24, 26.0, 26.0, 15.5, 11.5), baseline_m=0.12)
+    driver.frame = render_stereo(default_scene(), small)
+    driver.run(10, 0.1)
+    assert len(depths) == before
+    assert "the image is 32x24 now but no CameraInfo for this size came: the newest is for 64x48" in node.log
+    driver.run(10, 0.1, lambda number: number or driver.send_infos(0, small))
+    ros.wait_for(lambda: len(depths) > before, "depth of the new size")
+    assert depths[-1].width == 32
+
+
+def test_a_camera_that_is_half_a_second_late_pairs(ros):
+    node = ros.start_stereo_node()
+    depths = ros.listen("depth/image_rect", Image)
+    driver = Driver(ros)
+    driver.wait_for_subscribers()
+    driver.send_infos(0)
+    late = 5
+
+    def send_late(number: int) -> None:
+        if number >= late:
+            driver.send_images(number - late, ("right",))
+
+    driver.run(40, 0.1, send_late, sides=("left",))
+    ros.wait_for(lambda: 34 in answered(depths), "the last pair")
+    assert len(depths) >= 25
+    assert "none match" not in node.log
+
+
+def test_publishers_of_best_effort_that_the_user_asks_reliably_are_named(ros):
+    node = ros.start_stereo_node(**{"qos_overrides./left/image_rect.subscription.reliability": "reliable"})
+    ros.listen("depth/image_rect", Image)
+    driver = Driver(ros, image_qos=QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT))
+    ros.wait_for(lambda: driver.images["right"].get_subscription_count(), "a subscription")
+    text = "/left/image_rect of test_probe is published best effort but subscribed reliable: set reliability in qos_overrides"
+    ros.wait_for(lambda: driver.send_infos(0) or text in node.log, "the misfit")

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the ROS graph knows about a topic: who publishes it and how, and what else there is that may be meant."""
+
+from __future__ import annotations
+
+import difflib
+
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.topic_endpoint_info import TopicEndpointInfo
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+_RAW, _COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
+_ALIKE = {Image: (_RAW, _COMPRESSED), CompressedImage: (_RAW, _COMPRESSED), CameraInfo: ("sensor_msgs/msg/CameraInfo",)}
+
+
+def is_latched(node: Node, topic: str) -> bool:
+    """Whether all publishers of a topic keep their messages for those who come later."""
+    offers = [one.qos_profile for one in node.get_publishers_info_by_topic(topic)]
+    return bool(offers) and all(
+        offer.durability == DurabilityPolicy.TRANSIENT_LOCAL and offer.reliability == ReliabilityPolicy.RELIABLE
+        for offer in offers
+    )
+
+
+def misfit(node: Node, topic: str, kind: type, asked: QoSProfile) -> str:
+    """What keeps the messages of a topic from a subscription; "" if nothing is known.
+
+    Args:
+        node: that asks.
+        topic: full name.
+        kind: message type of the subscription.
+        asked: its QoS.
+    """
+    for publisher in node.get_publishers_info_by_topic(topic):
+        if found := _type_misfit(publisher, kind) or _qos_misfit(publisher, asked):
+            return f"{topic} of {publisher.node_name} is {found}"
+    return ""
+
+
+def _type_misfit(publisher: TopicEndpointInfo, kind: type) -> str:
+    wanted = type_name(kind)
+    if publisher.topic_type == wanted:
+        return ""
+    advice = {(_RAW, _COMPRESSED): "compressed", (_COMPRESSED, _RAW): "raw"}.get((wanted, publisher.topic_type))
+    fix = f"set image_transport to {advice}" if advice else "remap to a topic of that type"
+    return f"a {publisher.topic_type}, not a {wanted}: {fix}"
+
+
+def _qos_misfit(publisher: TopicEndpointInfo, asked: QoSProfile) -> str:
+    offer = publisher.qos_profile
+    if asked.reliability == ReliabilityPolicy.RELIABLE and offer.reliability == ReliabilityPolicy.BEST_EFFORT:
+        return "published best effort but subscribed reliable: set reliability in qos_overrides to best_effort"
+    if asked.durability == DurabilityPolicy.TRANSIENT_LOCAL and offer.durability == DurabilityPolicy.VOLATILE:
+        return "published volatile but subscribed transient_local: set durability in qos_overrides to volatile"
+    return ""
+
+
+def nearest_topic(node: Node, topic: str, kind: type) -> tuple[str, str] | None:
+    """The published topic with images, or with CameraInfo, whose name is most like this one, and its type; None without one."""
+    own = {publisher.topic_name for publisher in node.publishers}
+    alike = _ALIKE.get(kind, (type_name(kind),))
+    known = {
+        name: types[0]
+        for name, types in node.get_topic_names_and_types()
+        if types[0] in alike and name not in own and node.count_publishers(name)
+    }
+    near = difflib.get_close_matches(topic, known, n=1)
+    return (near[0], known[near[0]]) if near else None
+
+
+def type_name(kind: type) -> str:
+    """A message type as the graph names it: sensor_msgs/msg/Image."""
+    return f"{kind.__module__.partition('.')[0]}/msg/{kind.__name__}"
