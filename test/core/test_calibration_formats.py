@@ -416,6 +416,11 @@ def test_one_camera_converts_to_one_file(tmp_path, data):
     ("arguments", "message"),
     [
         (["camchain.yaml", "--out", "a", "b", "c"], "at most two files"),
+        (
+            ["camchain.yaml", "--out", "a"],
+            "2 cameras are in camchain.yaml; name a file for each of them: --out left.yaml right.yaml",
+        ),
+        (["one.yaml", "--out", "a", "b"], "one.yaml describes one camera; give the file of the left and that of the right"),
         (["camchain.yaml", "camchain.yaml", "--out", "a", "b"], "describe 4 cameras"),
         (["nowhere.yaml", "--out", "a", "b"], "cannot read the calibration file nowhere.yaml"),
         (["stereo.yml", "--out", "a", "b"], "stereo.yml: it does not say the size of its images"),
@@ -424,6 +429,7 @@ def test_one_camera_converts_to_one_file(tmp_path, data):
 def test_conversions_that_cannot_be_are_refused(tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "camchain.yaml", kalibr())
+    write(tmp_path / "one.yaml", camera_yaml(CAMERA, "one"))
     write(tmp_path / "stereo.yml", file_storage(euroc_storage()))
     assert main(["calib", "convert", *arguments]) == 2
     assert message in capsys.readouterr().err

@@ -35,17 +35,36 @@ def load_calibrations(
     images: tuple[PathLike, PathLike] | None = None,
     cameras: tuple[int, int] | None = None,
 ) -> tuple[Calibration, Calibration]:
-    """Read the two cameras of a rig.
+    """Read the two cameras of a rig, left first.
+
+    Raises:
+        CalibrationError: see `load_cameras`; or the files do not describe two cameras.
+    """
+    found = load_cameras(paths, image_size, images=images, cameras=cameras)
+    if len(found) != 2:
+        names = " and ".join(map(str, paths))
+        what = f"{names} describes one camera" if len(found) == 1 else f"{names} describe {len(found)} cameras"
+        raise CalibrationError(f"{what}; give the file of the left and that of the right camera, left first, or one of both")
+    return found[0], found[1]
+
+
+def load_cameras(
+    paths: list[PathLike],
+    image_size: tuple[int, int] | None = None,
+    *,
+    images: tuple[PathLike, PathLike] | None = None,
+    cameras: tuple[int, int] | None = None,
+) -> list[Calibration]:
+    """Read the cameras of one or two files.
 
     Args:
-        paths: one file that describes both, or one of each, left first; or OpenCV's file of the intrinsics and that of the
-            extrinsics.
+        paths: one file, or one of each camera, left first; or OpenCV's file of the intrinsics and that of the extrinsics.
         image_size: (width, height) of the images, which some files do not say.
         images: where the left and the right image are; the names of KITTI's folders say which cameras took them.
         cameras: numbers of the left and the right camera in a file of more than two.
 
     Raises:
-        CalibrationError: a file cannot be read, has another format, or does not describe two cameras.
+        CalibrationError: a file cannot be read or has another format.
     """
     if len(paths) not in (1, 2):
         raise CalibrationError(
@@ -54,14 +73,8 @@ def load_calibrations(
     request = Request(image_size, images, cameras)
     texts = [_read(path) for path in paths]
     if len(paths) == 2 and all(map(opencv.recognises, texts)):
-        found = _named(" and ".join(map(str, paths)), lambda: opencv.parse_together(texts, request))
-    else:
-        found = [camera for path, text in zip(paths, texts, strict=True) for camera in _parse(path, text, request)]
-    if len(found) != 2:
-        names = " and ".join(map(str, paths))
-        what = f"{names} describes one camera" if len(found) == 1 else f"{names} describe {len(found)} cameras"
-        raise CalibrationError(f"{what}; give the file of the left and that of the right camera, left first, or one of both")
-    return found[0], found[1]
+        return _named(" and ".join(map(str, paths)), lambda: opencv.parse_together(texts, request))
+    return [camera for path, text in zip(paths, texts, strict=True) for camera in _parse(path, text, request)]
 
 
 def load_calibration(path: PathLike, image_size: tuple[int, int] | None = None) -> Calibration:

@@ -30,20 +30,17 @@ def _convert(arguments: argparse.Namespace) -> int:
         InputError: the number of files to write is not that of the cameras.
         CalibrationError: the files cannot be read.
     """
-    from vizion3d.calibration_files import camera_yaml, load_calibration, load_calibrations
-    from vizion3d.camera import Calibration
+    from vizion3d.calibration_files import camera_yaml, load_calibrations, load_cameras
     from vizion3d.errors import InputError
 
     size = tuple(arguments.size) if arguments.size else None
     if len(arguments.out) > 2 or len(arguments.files) > 2:
         raise InputError("at most two files are read and written: of the left and the right camera")
-    found: tuple[Calibration, ...]
-    if len(arguments.out) == 1 and len(arguments.files) == 1:
-        found = (load_calibration(arguments.files[0], size),)
-    else:
-        found = load_calibrations(arguments.files, size, cameras=arguments.cameras)
+    load = load_calibrations if len(arguments.out) == 2 else load_cameras
+    found = load(arguments.files, size, cameras=arguments.cameras)
     if len(arguments.out) != len(found):
-        raise InputError(f"--out names {len(arguments.out)} file; two are needed, of the left and the right camera")
+        files = " and ".join(arguments.files)
+        raise InputError(f"{len(found)} cameras are in {files}; name a file for each of them: --out left.yaml right.yaml")
     for path, calibration in zip(arguments.out, found, strict=True):
         path.write_text(camera_yaml(calibration, path.stem), encoding="utf-8", errors="replace")
         print(f"{path}  {calibration.width}x{calibration.height} {calibration.distortion_model or 'rectified'}")
