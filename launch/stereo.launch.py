@@ -14,12 +14,13 @@ def generate_launch_description() -> LaunchDescription:
         executable="stereo_depth_node",
         model="sgbm, or S2M2 weights: s2m2-s to s2m2-xl, a path or an address",
         arguments={
-            "left_namespace": ("left", "where image_rect and camera_info of the left camera are"),
-            "right_namespace": ("right", "where image_rect and camera_info of the right camera are"),
+            "left_namespace": ("left", "where image_rect or image_raw and camera_info of the left camera are"),
+            "right_namespace": ("right", "where image_rect or image_raw and camera_info of the right camera are"),
         },
         remappings=[
             (f"{side}/{topic}", [LaunchConfiguration(f"{side}_namespace"), f"/{topic}"])
             for side in ("left", "right")
-            for topic in ("image_rect", "camera_info")
+            for topic in ("image_rect", "image_raw", "camera_info")
         ],
+        own_parameters={"rectify": "true: take image_raw and rectify it in the node; false: take image_rect"},
     )

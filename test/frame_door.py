@@ -43,9 +43,9 @@ def main(source: str, target: str) -> None:
     kind, messages, options = pickle.loads(Path(source).read_bytes())
     if kind == "stereo":
         settings = build(StereoFrameSettings, options)
-        pair = stereo_frames.decode(messages)
+        pair = stereo_frames.decode(messages, rectify=settings.rectify)
         estimator = StereoDepthEstimator.open(settings.model, settings)
-        prediction = estimator.estimate(pair.left, pair.right, pair.rig, **settings.matching())
+        prediction = estimator.estimate(pair.left, pair.right, pair.rig, pair.shown, **settings.matching())
         makers = stereo_frames.outputs(prediction, pair, settings)
     else:
         settings = build(MonoFrameSettings, options)

@@ -25,6 +25,7 @@ CORE = {
     "camera": "errors numpy",
     "calibration_files": "camera errors cv2 numpy yaml",
     "rays": "camera errors numpy",
+    "rectify": "camera errors rays records cv2 numpy",
     "geometry": "camera torch",
     "bit_depth": "errors options numpy",
     "images": "bit_depth errors options cv2 numpy PIL torch",
@@ -38,14 +39,14 @@ CORE = {
     # the two tasks, which never know each other
     "lifting": "camera errors geometry images option_records options pointcloud rays records results runtime weights "
     "numpy torch",
-    "stereo": "camera errors flying_pixels geometry images option_records options pointcloud records resize results runtime "
-    "weights cv2 numpy torch",
+    "stereo": "camera errors flying_pixels geometry images option_records options pointcloud records rectify resize results "
+    "runtime weights cv2 numpy torch",
     # around them
-    "evaluate": "__version__ calibration_files camera errors images options rays stereo cv2 numpy yaml",
-    "synthetic": "camera errors evaluate rays records numpy",
+    "evaluate": "__version__ calibration_files camera errors images options rectify stereo cv2 numpy yaml",
+    "synthetic": "camera errors evaluate rays records rectify numpy",
     "visualize": "errors cv2 numpy",
-    "cli": "__version__ calibration_files camera errors evaluate images lifting option_records options rays runtime stereo "
-    "synthetic visualize weights cv2 numpy",
+    "cli": "__version__ calibration_files camera errors evaluate images lifting option_records options rays rectify runtime "
+    "stereo synthetic visualize weights cv2 numpy",
 }
 MESSAGES = "builtin_interfaces sensor_msgs std_msgs stereo_msgs"
 ROS = {
@@ -57,7 +58,7 @@ ROS = {
     "pairing_filter": "conversions pairing",
     "camera_infos": "core.errors conversions",
     "settings": "core.option_records core.options parameters",
-    "stereo_frames": f"core.bit_depth core.camera core.stereo conversions settings {MESSAGES} numpy",
+    "stereo_frames": f"core.bit_depth core.camera core.rectify core.stereo conversions settings {MESSAGES} numpy",
     "mono_frames": f"core.bit_depth core.camera core.errors core.lifting core.rays conversions settings {MESSAGES} numpy torch",
     "params_command": "parameters settings",
     "bag_reader": "core.errors rosbags yaml",

@@ -127,6 +127,8 @@ class _MonoModel(Options):
 class RobotMonoOptions(MonoOptions, ProgramOptions, _MonoModel):
     """What may be chosen about a single picture in the command, a node and a recording."""
 
+    rectified: bool = option(False, "the image is rectified: use P of its calibration instead of K and D")
+
 
 @dataclass(frozen=True)
 class SgbmOptions(Options):

@@ -23,7 +23,8 @@ from vizion3d.errors import CalibrationError
 
 # How many numbers D may have; further ones are accepted if they are 0.
 _EQUIDISTANT_MODELS = {"equidistant": (4,), "fisheye": (4,)}
-_MODELS = {"plumb_bob": (4, 5, 8), "rational_polynomial": (4, 5, 8), **_EQUIDISTANT_MODELS}
+_POLYNOMIAL_COUNTS = 4, 5, 8, 12
+_MODELS = {"plumb_bob": _POLYNOMIAL_COUNTS, "rational_polynomial": _POLYNOMIAL_COUNTS, **_EQUIDISTANT_MODELS}
 _MAX_ERROR_PX = 1e-6
 _MAX_NEWTON_STEPS = 12
 _PROFILE_SAMPLES = 4096
@@ -100,6 +101,15 @@ def project_to_pixels(calibration: Calibration, rays: np.ndarray, image_size: tu
     return distorted * (camera.fx, camera.fy) + (camera.cx, camera.cy)
 
 
+def reaches_image(calibration: Calibration, rays: np.ndarray) -> np.ndarray:
+    """Which rays the lens shows: (..., 2) X/Z and Y/Z -> (...) bool, False from the fold of the distortion on.
+
+    Raises:
+        CalibrationError: see `project_to_pixels`.
+    """
+    return _Distortion.from_calibration(calibration).is_before_fold(np.asarray(rays, dtype=np.float64))
+
+
 def pinhole_part(
     calibration: Calibration, image_size: tuple[int, int] | None = None, *, rectified: bool = False
 ) -> PinholeCamera:
@@ -120,14 +130,15 @@ def pinhole_part(
 
 @dataclass(frozen=True)
 class _Distortion:
-    """``distorted = q * N(r²) / D(r²) + tangential(q)`` with ``r = |q|``, for every model.
+    """``distorted = q * N(r²) / D(r²) + tangential(q) + prism(r²)`` with ``r = |q|``, for every model.
 
     q is (X/Z, Y/Z) for the polynomial models. For equidistant ones it has the same direction but its length is the
-    angle to the optical axis in radians; D is 1 and there is no tangential part.
+    angle to the optical axis in radians; D is 1 and there are no other parts.
 
     Attributes:
         numerator, denominator: coefficients of N and D in ascending powers of r².
         p1, p2: tangential coefficients.
+        prism: of a thin prism: coefficients of r² and r⁴ of x, then of y.
         equidistant: what q is.
     """
 
@@ -135,6 +146,7 @@ class _Distortion:
     denominator: tuple[float, ...]
     p1: float = 0.0
     p2: float = 0.0
+    prism: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
     equidistant: bool = False
 
     @classmethod
@@ -154,28 +166,36 @@ class _Distortion:
                 "Calibrate with one of these, or rectify the images"
             )
         legal = _MODELS[model]
-        if not any(D[legal[-1] :]):
-            D = D[: legal[-1]]
-        if len(D) not in legal:
+        count = next((count for count in legal if count <= len(D) and not any(D[count:])), None)
+        if count is None:
             raise CalibrationError(
                 f"D has {len(D)} numbers; {model} takes {' or '.join(map(str, legal))}, all further ones 0. "
-                "Calibrate again (without thin prism and tilt), or rectify the images"
+                "Calibrate again (without tilt), or rectify the images"
             )
+        D = D[:count]
         if not all(map(math.isfinite, D)):
             raise CalibrationError(f"D is {list(D)}; all numbers must be finite. Calibrate the camera again")
         if model in _EQUIDISTANT_MODELS:
             return cls((1.0, *D), (1.0,), equidistant=True)
-        k1, k2, p1, p2, k3, k4, k5, k6 = (*D, 0.0, 0.0, 0.0, 0.0)[:8]
-        return cls((1.0, k1, k2, k3), (1.0, k4, k5, k6), p1, p2)
+        k1, k2, p1, p2, k3, k4, k5, k6, *prism = (*D, *(0.0,) * (legal[-1] - len(D)))
+        return cls((1.0, k1, k2, k3), (1.0, k4, k5, k6), p1, p2, tuple(prism))
 
     def distort(self, rays: np.ndarray) -> np.ndarray:
         """(..., 2) rays -> (..., 2) image coordinates at focal length 1."""
+        return np.stack(self._image_and_jacobian(*self._q(rays))[:2], axis=-1)
+
+    def is_before_fold(self, rays: np.ndarray) -> np.ndarray:
+        """(..., 2) rays -> (...) bool, on the branch that starts at the optical axis."""
+        x, y = self._q(rays)
+        return np.hypot(x, y) < np.minimum(self.max_radius, self._fold_towards(x, y))
+
+    def _q(self, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         x, y = rays[..., 0], rays[..., 1]
-        if self.equidistant:
-            tangent = np.hypot(x, y)
-            to_angle = np.divide(np.arctan(tangent), tangent, out=np.ones_like(tangent), where=tangent > 0)
-            x, y = x * to_angle, y * to_angle
-        return np.stack(self._image_and_jacobian(x, y)[:2], axis=-1)
+        if not self.equidistant:
+            return x, y
+        tangent = np.hypot(x, y)
+        to_angle = np.divide(np.arctan(tangent), tangent, out=np.ones_like(tangent), where=tangent > 0)
+        return x * to_angle, y * to_angle
 
     @np.errstate(all="ignore")  # pixels without a ray may run away; they do not converge
     def undistort(self, image: np.ndarray, tolerance: float) -> np.ndarray:
@@ -189,16 +209,16 @@ class _Distortion:
         x_target, y_target = image.T
         x, y = self._undistort_radially(x_target, y_target)
         for _ in range(_MAX_NEWTON_STEPS):
-            x_image, y_image, xx, xy, yy = self._image_and_jacobian(x, y)
+            x_image, y_image, xx, xy, yx, yy = self._image_and_jacobian(x, y)
             dx, dy = x_target - x_image, y_target - y_image
-            determinant = xx * yy - xy * xy
+            determinant = xx * yy - xy * yx
             converged = np.hypot(dx, dy) < tolerance
-            good = converged & _is_convex(xx, xy, yy) & (np.hypot(x, y) < self._fold_towards(x, y))
+            good = converged & _is_unfolded(xx, xy, yx, yy) & (np.hypot(x, y) < self._fold_towards(x, y))
             q[:, unsolved[good]] = x[good], y[good]
             if converged.all():
                 break
             x_next = x + (yy * dx - xy * dy) / determinant
-            y_next = y + (xx * dy - xy * dx) / determinant
+            y_next = y + (xx * dy - yx * dx) / determinant
             x, y = self._keep_inside(x, y, x_next, y_next)
             x, y, x_target, y_target, unsolved = (a[~converged] for a in (x, y, x_target, y_target, unsolved))
         if self.equidistant:
@@ -207,17 +227,26 @@ class _Distortion:
         return q.T
 
     def _image_and_jacobian(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Image (x, y) of q = (x, y), and its derivatives dx/dx, dx/dy = dy/dx, dy/dy."""
+        """Image (x, y) of q = (x, y), and its derivatives dx/dx, dx/dy, dy/dx, dy/dy."""
         xx, xy, yy = x * x, x * y, y * y
-        f, slope = self._radial(xx + yy)
+        r2 = xx + yy
+        f, slope = self._radial(r2)
         p1, p2 = self.p1, self.p2
-        return (
+        mixed = 2 * (slope * xy + p1 * x + p2 * y)
+        smooth = (
             f * x + 2 * p1 * xy + p2 * (3 * xx + yy),
             f * y + p1 * (xx + 3 * yy) + 2 * p2 * xy,
             f + 2 * slope * xx + 2 * p1 * y + 6 * p2 * x,
-            2 * (slope * xy + p1 * x + p2 * y),
+            mixed,
+            mixed,
             f + 2 * slope * yy + 6 * p1 * y + 2 * p2 * x,
         )
+        if not any(self.prism):
+            return smooth
+        s1, s2, s3, s4 = self.prism
+        x_slope, y_slope = 2 * (s1 + 2 * s2 * r2), 2 * (s3 + 2 * s4 * r2)
+        prism = (s1 + s2 * r2) * r2, (s3 + s4 * r2) * r2, x_slope * x, x_slope * y, y_slope * x, y_slope * y
+        return tuple(a + b for a, b in zip(smooth, prism, strict=True))
 
     def _radial(self, s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """f = N/D at s = r², and df/ds."""
@@ -229,7 +258,7 @@ class _Distortion:
 
     @cached_property
     def max_radius(self) -> float:
-        """Largest |q| of the branch that starts at the optical axis, without the tangential part."""
+        """Largest |q| of the branch that starts at the optical axis, without the tangential part and the prism."""
         fold = _fold_radius(self.numerator, self.denominator)
         return min(fold, math.pi / 2) if self.equidistant else fold
 
@@ -240,17 +269,17 @@ class _Distortion:
 
     @cached_property
     def _image_radii(self) -> np.ndarray:
-        """|image| of ``_radii`` without the tangential part; increasing."""
+        """|image| of ``_radii`` without the tangential part and the prism; increasing."""
         return self._radii * self._radial(self._radii**2)[0]
 
     @cached_property
     def _folds(self) -> np.ndarray:
-        """|q| of the fold in each of ``_DIRECTIONS`` directions all around, which the tangential part makes differ."""
+        """|q| of the fold in each of ``_DIRECTIONS`` directions all around, which only the radial part leaves equal."""
         angle = np.arange(_DIRECTIONS) * (2 * np.pi / _DIRECTIONS)
         radii = self._radii[::_FOLD_STRIDE, None]
         _, _, *jacobian = self._image_and_jacobian(radii * np.cos(angle), radii * np.sin(angle))
-        convex = _is_convex(*jacobian)
-        return np.where(convex.all(axis=0), np.inf, radii[np.argmin(convex, axis=0), 0])
+        unfolded = _is_unfolded(*jacobian)
+        return np.where(unfolded.all(axis=0), np.inf, radii[np.argmin(unfolded, axis=0), 0])
 
     def _fold_towards(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """|q| of the fold in the direction of each q = (x, y)."""
@@ -258,7 +287,7 @@ class _Distortion:
         return self._folds[np.rint(turns * _DIRECTIONS).astype(np.intp) % _DIRECTIONS]
 
     def _undistort_radially(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """q of an image, as if there were no tangential part."""
+        """q of an image, as if there were only the radial part."""
         target = np.hypot(x, y)
         scale = np.interp(target, self._image_radii, self._radii) / np.maximum(target, np.finfo(np.float64).tiny)
         return x * scale, y * scale
@@ -276,13 +305,14 @@ class _Distortion:
 _NO_DISTORTION = _Distortion((1.0,), (1.0,))
 
 
-def _is_convex(xx: np.ndarray, xy: np.ndarray, yy: np.ndarray) -> np.ndarray:
+def _is_unfolded(xx: np.ndarray, xy: np.ndarray, yx: np.ndarray, yy: np.ndarray) -> np.ndarray:
     """Whether the image is not folded at points with this Jacobian.
 
-    The Jacobian is symmetric, so the distortion is the gradient of a potential: as long as this is convex (both
-    eigenvalues positive) no two rays share a pixel.
+    As long as its symmetric part has two positive eigenvalues, no two rays share a pixel. But for a thin prism it is all
+    symmetric.
     """
-    return (xx * yy > xy * xy) & (xx + yy > 0)
+    mixed = (xy + yx) / 2
+    return (xx * yy > mixed * mixed) & (xx + yy > 0)
 
 
 def _fold_radius(numerator: tuple[float, ...], denominator: tuple[float, ...]) -> float:

@@ -152,8 +152,8 @@ def depth_from_image(message: Image) -> np.ndarray:
 def disparity_image(prediction: StereoPrediction, valid: torch.Tensor, header: Header) -> DisparityImage:
     """DisparityImage whose pixels hold d + doffs, so that ``Z = f * t / d`` as the message defines it.
 
-    Pixels that are not valid lie one pixel below `min_disparity`. The whole image takes part in the matching, so
-    `valid_window` is the whole image.
+    Pixels that are not valid lie one pixel below `min_disparity`. What takes part in the matching is the whole image, or of
+    one that was rectified here the window that the raw image shows; that is `valid_window`.
     """
     rig = prediction.rig
     min_disparity = 0.0  # d + doffs of a point at infinity
@@ -172,7 +172,11 @@ def disparity_image(prediction: StereoPrediction, valid: torch.Tensor, header: H
         max_disparity=max_disparity,
         delta_d=prediction.disparity_step_px,
     )
-    message.valid_window.width, message.valid_window.height = rig.left.width, rig.left.height
+    window = message.valid_window
+    window.x_offset, window.y_offset, window.width, window.height = prediction.valid_window or (
+        *(0, 0),
+        *(rig.left.width, rig.left.height),
+    )
     return message
 
 

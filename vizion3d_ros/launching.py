@@ -21,8 +21,8 @@ _COMMON_ARGUMENTS = {
 }
 # Arguments that are parameters of the node too. Empty leaves the choice to params_file.
 _PARAMETERS = {
-    "device": "auto, cpu, mps, cuda or cuda:N; empty: as params_file says",
-    "approximate_sync": "true: match stamps that are close instead of equal; empty: as params_file says",
+    "device": "auto, cpu, mps, cuda or cuda:N",
+    "approximate_sync": "true: match stamps that are close instead of equal",
 }
 
 
@@ -32,6 +32,7 @@ def depth_launch(
     model: str,
     arguments: dict[str, tuple[str, str]],
     remappings: list[tuple[str, list[LaunchConfiguration | str]]],
+    own_parameters: dict[str, str] | None = None,
 ) -> LaunchDescription:
     """One depth node with its arguments, and RViz if it is wanted.
 
@@ -41,9 +42,11 @@ def depth_launch(
         model: what the argument `model` may be.
         arguments: further arguments: (default, description).
         remappings: of the node's inputs.
+        own_parameters: further arguments that are parameters of the node: description.
     """
     share = FindPackageShare("vizion3d")
-    parameters = {"model": f"{model}; empty: as params_file says", **_PARAMETERS}
+    texts = {"model": model, **(own_parameters or {}), **_PARAMETERS}
+    parameters = {key: f"{text}; empty: as params_file says" for key, text in texts.items()}
     described = {**arguments, **_COMMON_ARGUMENTS, **{key: ("", text) for key, text in parameters.items()}}
     params_file = DeclareLaunchArgument(
         "params_file",

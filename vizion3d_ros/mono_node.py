@@ -38,7 +38,6 @@ class MonoDepthNode(DepthNode[MonoSettings, MonoDepthEstimator]):
         super().__init__(
             name,
             MonoSettings,
-            mono_frames.INPUTS,
             estimator=estimator,
             worker=worker,
             first_input_alone=True,
@@ -54,6 +53,10 @@ class MonoDepthNode(DepthNode[MonoSettings, MonoDepthEstimator]):
         """See `DepthNode.open_estimator`."""
         settings = self.settings
         return MonoDepthEstimator.open(settings.model, settings, max_depth_m=settings.max_depth or None)
+
+    def inputs(self) -> dict[str, type]:
+        """See `DepthNode.inputs`."""
+        return mono_frames.INPUTS
 
     def topics(self) -> dict[str, type]:
         """See `DepthNode.topics`."""

@@ -67,7 +67,6 @@ class DepthNode(Node, Generic[S, E]):
     Args:
         name: node name.
         settings_type: record of parameters (`vizion3d_ros.parameters`) with the fields of `CommonSettings`.
-        inputs: topic -> message type with a header; one message of each, matched by stamp, makes a frame.
         estimator: a loaded one, which nodes may share; the parameters about model and device are passed over then. None
             opens the one that the parameters describe.
         worker: whose thread works on the frames, which nodes may share; None starts one.
@@ -82,7 +81,6 @@ class DepthNode(Node, Generic[S, E]):
         self,
         name: str,
         settings_type: type[S],
-        inputs: dict[str, type],
         *,
         estimator: E | None = None,
         worker: Worker | None = None,
@@ -96,10 +94,12 @@ class DepthNode(Node, Generic[S, E]):
         self._slot = (worker or self._own_worker).open_slot(self._process, self._on_error)  # type: ignore[union-attr]
         self._outputs: dict[str, Any] = {}
         self._advised: set[str] = set()
-        self._inputs = SyncedInputs(self, inputs, self._on_frame, self.warn, self._on_error, first_alone=first_input_alone)
         try:
             with self._core_log.speaking():
                 self.settings: S = parameters.declare(self, settings_type)
+                self._inputs = SyncedInputs(
+                    self, self.inputs(), self._on_frame, self.warn, self._on_error, first_alone=first_input_alone
+                )
                 set_threads(self.settings.threads)
                 self.estimator: E = self._open_and_warm_up() if estimator is None else estimator
                 self.settings_changed()
@@ -129,7 +129,7 @@ class DepthNode(Node, Generic[S, E]):
             self.get_logger().warning(problem)
         self._update_inputs()
         topics = ", ".join(self.resolve_topic_name(topic) for topic in self._outputs)
-        self.get_logger().info(f"ready ({self.estimator.describe()}), waiting for a listener on {topics}")
+        self.get_logger().info(f"ready ({self.describe()}), waiting for a listener on {topics}")
 
     def destroy_node(self) -> None:
         """Stop working, release memory and destroy the node; a frame that is still in work keeps what it needs."""
@@ -147,6 +147,14 @@ class DepthNode(Node, Generic[S, E]):
 
     def open_estimator(self) -> E:
         """The estimator that the parameters describe."""
+        raise NotImplementedError
+
+    def describe(self) -> str:
+        """How it runs, for the line that says that the node is ready."""
+        return self.estimator.describe()
+
+    def inputs(self) -> dict[str, type]:
+        """What makes a frame: topic -> message type with a header, one message of each, matched by stamp."""
         raise NotImplementedError
 
     def topics(self) -> dict[str, type]:

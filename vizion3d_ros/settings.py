@@ -46,6 +46,13 @@ class CommonSettings(MessageSettings, ProgramOptions):
 class StereoFrameSettings(MessageSettings, RobotStereoOptions):
     """What a stereo frame becomes."""
 
+    rectify: bool = option(
+        False,
+        "true: take left/image_raw and right/image_raw and rectify them by K, D, R and P of their CameraInfo; false: take "
+        "left/image_rect and right/image_rect",
+        read_only=True,
+    )
+
 
 @dataclass(frozen=True)
 class StereoSettings(CommonSettings, StereoFrameSettings):
@@ -59,8 +66,6 @@ class StereoSettings(CommonSettings, StereoFrameSettings):
 @dataclass(frozen=True)
 class MonoFrameSettings(MessageSettings, RobotMonoOptions):
     """What a mono frame becomes."""
-
-    rectified: bool = option(False, "the image is rectified: use P of its CameraInfo instead of K and D")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from stereo_msgs.msg import DisparityImage
 
 from vizion3d.bit_depth import Levels
 from vizion3d.camera import StereoRig
+from vizion3d.rectify import Rectifier, Shown
 from vizion3d.stereo import StereoPrediction
 from vizion3d.stereo.matchers import StereoMatcher
 from vizion3d_ros import conversions
@@ -24,6 +25,7 @@ INPUTS = {
     "right/image_rect": Image,
     "right/camera_info": CameraInfo,
 }
+RAW_INPUTS = {topic.replace("image_rect", "image_raw"): kind for topic, kind in INPUTS.items()}
 OUTPUTS = {
     "depth/image_rect": Image,
     "depth/camera_info": CameraInfo,
@@ -46,6 +48,13 @@ class StereoPair(NamedTuple):
     """Of these images."""
     header: Header
     """Of the left image."""
+    shown: Shown | None = None
+    """Which pixels the raw images show; None is all."""
+
+
+def inputs(settings: StereoFrameSettings) -> dict[str, type]:
+    """The topics that a frame is made of."""
+    return RAW_INPUTS if settings.rectify else INPUTS
 
 
 def topics(matcher: StereoMatcher) -> dict[str, type]:
@@ -54,12 +63,13 @@ def topics(matcher: StereoMatcher) -> dict[str, type]:
     return {topic: kind for topic, kind in OUTPUTS.items() if not missing.get(topic)}
 
 
-def decode(messages: Sequence[Any], levels: Levels | None = None) -> StereoPair:
-    """One message of each of `INPUTS` as a pair.
+def decode(messages: Sequence[Any], levels: Levels | None = None, *, rectify: bool = False) -> StereoPair:
+    """One message of each of `INPUTS` or `RAW_INPUTS` as a pair.
 
     Args:
-        messages: in the order of `INPUTS`.
+        messages: in that order.
         levels: of the stream, which bring images of more than 8 bits to 8; None goes by these ones alone.
+        rectify: the images are raw.
 
     Raises:
         InputError: an image cannot be read.
@@ -67,12 +77,12 @@ def decode(messages: Sequence[Any], levels: Levels | None = None) -> StereoPair:
     """
     left_image, left_info, right_image, right_info = messages
     left, right = conversions.rgb_from_images((left_image, right_image), levels or Levels())
-    rig = StereoRig.from_calibrations(
-        conversions.calibration_from_camera_info(left_info),
-        conversions.calibration_from_camera_info(right_info),
-        image_size=(left.shape[1], left.shape[0]),
-    )
-    return StereoPair(left, right, rig, left_image.header)
+    cameras = conversions.calibration_from_camera_info(left_info), conversions.calibration_from_camera_info(right_info)
+    size_wh = left.shape[1], left.shape[0]
+    if not rectify:
+        return StereoPair(left, right, StereoRig.from_calibrations(*cameras, size_wh), left_image.header)
+    left, right, rig, shown = Rectifier.from_calibrations(*cameras, size_wh)(left, right)
+    return StereoPair(left, right, rig, left_image.header, shown)
 
 
 def outputs(prediction: StereoPrediction, pair: StereoPair, settings: StereoFrameSettings) -> dict[str, Callable[[], Any]]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""stereo_depth_node: a rectified pair with CameraInfo in; depth, disparity, point cloud, confidence and visibility out."""
+"""stereo_depth_node: a pair with CameraInfo in, rectified or raw; depth, disparity, cloud, confidence, visibility out."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class StereoDepthNode(DepthNode[StereoSettings, StereoDepthEstimator]):
         self._rows = RectificationReport(matches=0)
         self._rows_checked_s = -math.inf
         self._nearest_m = 0.0
-        super().__init__(name, StereoSettings, stereo_frames.INPUTS, estimator=estimator, worker=worker, **node_arguments)
+        super().__init__(name, StereoSettings, estimator=estimator, worker=worker, **node_arguments)
 
     def open_estimator(self) -> StereoDepthEstimator:
         """See `DepthNode.open_estimator`."""
@@ -53,6 +53,15 @@ class StereoDepthNode(DepthNode[StereoSettings, StereoDepthEstimator]):
             return StereoDepthEstimator.open(self.settings.model, self.settings)
         except WeightsError as error:
             raise WeightsError(f"{error}\n  or do without:      model:=sgbm needs no weights") from None
+
+    def describe(self) -> str:
+        """See `DepthNode.describe`."""
+        images = "raw images are rectified here" if self.settings.rectify else "images come rectified"
+        return f"{super().describe()}, rectify {str(self.settings.rectify).lower()}: {images}"
+
+    def inputs(self) -> dict[str, type]:
+        """See `DepthNode.inputs`."""
+        return stereo_frames.inputs(self.settings)
 
     def topics(self) -> dict[str, type]:
         """See `DepthNode.topics`."""
@@ -74,9 +83,9 @@ class StereoDepthNode(DepthNode[StereoSettings, StereoDepthEstimator]):
         settings = self.settings
         self._levels = self._levels.under(settings)
         with self.diagnostics.stage("decode"):
-            pair = stereo_frames.decode(messages, self._levels)
+            pair = stereo_frames.decode(messages, self._levels, rectify=settings.rectify)
         with self.diagnostics.stage("estimate"):
-            prediction = self.estimator.estimate(pair.left, pair.right, pair.rig, **settings.matching())
+            prediction = self.estimator.estimate(pair.left, pair.right, pair.rig, pair.shown, **settings.matching())
         self._tell_nearest(prediction.nearest_m(settings))
         self.publish(stereo_frames.outputs(prediction, pair, settings))
         self._check_rows(pair.left, pair.right)

@@ -19,13 +19,13 @@ draw = functools.lru_cache(maxsize=None)(benchmark.draw)
 def found_in_right(case: StereoCase) -> np.ndarray:
     """(H, W, 3) float32: the right image at the place where the truth says that each left pixel is."""
     u, v = np.meshgrid(np.arange(640, dtype=np.float32), np.arange(480, dtype=np.float32))
-    right = case.rgb_pair()[1].astype(np.float32)
+    right = case.rectified_pair().right.astype(np.float32)
     return cv2.remap(right, (u - np.nan_to_num(case.truth_px)).astype(np.float32), v, cv2.INTER_LINEAR)
 
 
 def difference(case: StereoCase) -> float:
     """Median grey levels between the two images of a point."""
-    return float(np.median(np.abs(found_in_right(case) - case.rgb_pair()[0])[case.visible]))
+    return float(np.median(np.abs(found_in_right(case) - case.rectified_pair().left)[case.visible]))
 
 
 @pytest.mark.parametrize("name", ["room", "verged-60", "verged+60", "near-0.4", "raw-equidistant"])
@@ -97,7 +97,7 @@ def test_a_knocked_camera_is_measured_as_it_was_knocked(name, roll_deg, rows):
 
 def test_raw_images_are_bent_and_rectification_lines_them_up():
     case = draw("raw-equidistant")
-    raw, rectified = vertical_offset(case.left, case.right), vertical_offset(*case.rgb_pair())
+    raw, rectified = vertical_offset(case.left, case.right), vertical_offset(*case.rectified_pair()[:2])
     assert abs(raw.offset_px) > 1 > 20 * abs(rectified.offset_px)
     assert abs(rectified.roll_deg) < 0.1
     with pytest.raises(InputError, match="the images rectified"):

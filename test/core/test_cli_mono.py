@@ -151,6 +151,14 @@ def test_a_calibration_is_the_camera_of_the_cloud(folder):
     assert np.abs(pixels - np.stack([u.ravel(), v.ravel()], axis=-1)).max() < 0.05
 
 
+def test_a_rectified_picture_has_the_projection_of_its_calibration(folder):
+    assert mono("a.png", "--calib", "camera.yaml", "--rectified") == 0
+    points, _ = read_points("a_cloud.ply")
+    x, y, z = (points * (1, -1, -1)).T
+    v, u = np.indices((48, 62))
+    np.testing.assert_allclose((48 * x / z + 30, 48 * y / z + 23), (u.ravel(), v.ravel()), atol=1e-3)
+
+
 def test_pictures_of_one_name_do_not_overwrite_each_other(folder, capsys):
     os.link("b.png", "a_2.png")
     assert mono("a.png", "more/a.png", "a_2.png", "a.png") == 0

@@ -27,8 +27,9 @@ KINDS = [RobotStereoOptions, RobotMonoOptions]
 COMMANDS = {RobotStereoOptions: (stereo, ["l", "r", "--calib", "c"]), RobotMonoOptions: (mono, ["image"])}
 SETTINGS = {RobotStereoOptions: StereoSettings, RobotMonoOptions: MonoSettings}
 CONFIGURATIONS = {RobotStereoOptions: StereoDepthAdvancedConfig, RobotMonoOptions: DepthEstimationAdvanceConfig}
-# What the Python commands have under another name or with another default, because they keep to vizion3D's page.
-ELSEWHERE_IN_PYTHON = {"model", "max_depth", "threads"}
+# What the Python commands have under another name or with another default, because they keep to vizion3D's page;
+# rectified is no distortion there.
+ELSEWHERE_IN_PYTHON = {"model", "max_depth", "threads", "rectified"}
 PAGE_DEFAULTS = {"scale_factor": None, "cloud_edge_filter": False}
 
 

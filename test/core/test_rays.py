@@ -33,6 +33,7 @@ FOLDING = {
     "tangential part alone": ("plumb_bob", (0.0, 0.0, 0.05, 0.03)),
     "second branch, rational": ("rational_polynomial", (-0.3, 0.02, 0.005, 0.001, 0.0, 0.1, 0.05, 0.01)),
     "pole": ("rational_polynomial", (-0.6, 0.1, 0.001, 0.001, 0.0, -0.5, 0.0, 0.0)),
+    "thin prism": ("rational_polynomial", (-0.2, 0, 0.002, 0.001, 0, 0, 0, 0, 0.02, -0.01, -0.03, 0.01)),
     "equidistant": ("equidistant", (0.04, -0.175, 0.159, -0.048)),
     "equidistant beyond 90 degrees": ("equidistant", (0.05, -0.02, 0.003, -0.001)),
 }
@@ -114,6 +115,7 @@ def test_all_real_cameras_are_tested(data: Path) -> None:
         ("plumb_bob", (-0.28, 0.07, 0.002, 0.001)),
         ("plumb_bob", (0.1, -0.28, -0.006, -0.002, 0.03)),
         ("rational_polynomial", (24.2, 17.5, -1e-3, 2e-3, 1.1, 24.5, 26.4, 5.2)),
+        ("rational_polynomial", (0.6, -0.1, 1e-4, -2e-4, 0.003, 0.95, 0.02, 0.01, 0.004, -0.001, -0.003, 0.002)),
         ("equidistant", (0.04, -0.17, 0.16, -0.05)),
         ("fisheye", (0.04, -0.17, 0.16, -0.05, 0.0)),
         ("plumb_bob", ()),
@@ -230,7 +232,11 @@ def test_kept_rays_are_computed_once() -> None:
 
 
 def test_further_coefficients_may_be_zero() -> None:
-    for model, D in (("equidistant", (0.04, -0.17, 0.16, -0.05)), ("rational_polynomial", (0.1,) * 8)):
+    for model, D in (
+        ("equidistant", (0.04, -0.17, 0.16, -0.05)),
+        ("rational_polynomial", (0.1,) * 8),
+        ("rational_polynomial", (0.1,) * 8 + (0.01,) * 4),
+    ):
         np.testing.assert_array_equal(pixel_rays(make((*D, 0.0, 0.0), model)), pixel_rays(make(D, model)))
 
 
@@ -245,7 +251,7 @@ def test_further_coefficients_may_be_zero() -> None:
         ({"width": 0}, "image size is 0x360"),
         ({"D": (0.1, math.inf, 0, 0)}, r"D is \[0.1, inf, 0, 0\]; all numbers must be finite"),
         ({"D": (0.1, 0.1, 0.1)}, "D has 3 numbers; plumb_bob takes 4 or 5 or 8.*rectify"),
-        ({"D": (0.1,) * 12}, "D has 12 numbers; plumb_bob takes 4 or 5 or 8.*without thin prism"),
+        ({"D": (0.1,) * 9}, "D has 9 numbers; plumb_bob takes 4 or 5 or 8 or 12, all further ones 0.*without tilt"),
         ({"D": (0.1,) * 14, "distortion_model": "rational_polynomial"}, "D has 14 numbers; rational_polynomial"),
         ({"D": (0.1,) * 5, "distortion_model": "equidistant"}, "D has 5 numbers; equidistant takes 4, all further"),
         (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two samples of Python in README.md, run word for word."""
+"""The samples of Python in README.md, run word for word."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ import PIL.Image
 import pytest
 
 from vizion3d import weights
+from vizion3d.calibration_files import camera_yaml
 from vizion3d.errors import DependencyError
 from vizion3d.options import MONO_MODEL
+from vizion3d.synthetic.benchmark import draw
 
 SAMPLES = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8"), re.DOTALL)
 
@@ -33,8 +35,8 @@ def folder(tmp_path, monkeypatch, vits_file, frame) -> Path:
     return tmp_path
 
 
-def test_there_are_two_samples():
-    assert [re.search(r"from vizion3d\.(\w+)", sample)[1] for sample in SAMPLES] == ["stereo", "lifting"]
+def test_there_are_three_samples():
+    assert [re.search(r"from vizion3d\.(\w+)", sample)[1] for sample in SAMPLES] == ["stereo", "lifting", "calibration_files"]
 
 
 def test_the_stereo_sample(folder):
@@ -53,3 +55,13 @@ def test_the_mono_sample(folder):
     exec(SAMPLES[1], names)
     assert names["result"].depth.shape == (60, 80) and not names["result"].is_metric
     assert np.ptp(names["result"].depth) > 0 and len(names["result"].cloud.points) > 1000
+
+
+def test_the_sample_of_raw_images(folder):
+    case = draw("raw-plumb_bob")
+    for name, calibration in zip(("left", "right"), case.raw, strict=True):
+        (folder / f"{name}.yaml").write_text(camera_yaml(calibration, name))
+    names: dict = {"left": case.left, "right": case.right}
+    exec(SAMPLES[2], names)
+    depth_m = names["prediction"].depth_m.numpy()[case.visible]
+    assert np.nanmedian(np.abs(depth_m / case.depth_m[case.visible] - 1)) < 0.02

@@ -167,7 +167,7 @@ def stereo_case(name: str, request: pytest.FixtureRequest) -> list[Any]:
 @pytest.mark.parametrize("name", ["kitti", "teddy", "drawn"])
 def test_stereo(ros, request, tmp_path, name, edge_filter):
     messages = stereo_case(name, request)
-    left, right, rig, _ = stereo_frames.decode(messages)
+    left, right, rig, *_ = stereo_frames.decode(messages)
     options = {"z_far": 40.0, "sgbm.max_disparity": 80, "cloud_edge_filter": edge_filter}
 
     frames = from_frames("stereo", messages, options, tmp_path)

@@ -55,7 +55,7 @@ def overrides(node: Node) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    ("name", "own"), [("stereo", {"left_namespace", "right_namespace"}), ("mono", {"image", "camera_info"})]
+    ("name", "own"), [("stereo", {"left_namespace", "right_namespace", "rectify"}), ("mono", {"image", "camera_info"})]
 )
 def test_arguments_and_nodes(name, own):
     entities = describe(name).entities
@@ -65,7 +65,9 @@ def test_arguments_and_nodes(name, own):
     assert node_of(name).node_executable == f"{name}_depth_node"
 
 
-@pytest.mark.parametrize(("name", "frames"), [("stereo", stereo_frames), ("mono", mono_frames)])
-def test_remappings_name_inputs_of_the_node(name, frames):
+@pytest.mark.parametrize(
+    ("name", "inputs"), [("stereo", stereo_frames.INPUTS | stereo_frames.RAW_INPUTS), ("mono", mono_frames.INPUTS)]
+)
+def test_remappings_name_inputs_of_the_node(name, inputs):
     remapped = {"".join(part.text for part in source) for source, _ in node_of(name)._Node__remappings}
-    assert remapped == set(frames.INPUTS)
+    assert remapped == set(inputs)

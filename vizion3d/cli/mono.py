@@ -85,11 +85,13 @@ def _estimate_one(
     rgb = load_rgb(image, str(image), options)
     height, width = rgb.shape[:2]
     start = time.perf_counter()
-    prediction = estimator.estimate(rgb, pinhole_part(calibration, (width, height)) if calibration else None)
+    camera = pinhole_part(calibration, (width, height), rectified=options.rectified) if calibration else None
+    prediction = estimator.estimate(rgb, camera)
     depth_m = prediction.depth_m.cpu().numpy()
     seconds = time.perf_counter() - start
 
-    rays = kept_rays(calibration or DepthEstimationAdvanceConfig().calibration(width, height), (width, height))
+    assumed = DepthEstimationAdvanceConfig().calibration(width, height)
+    rays = kept_rays(calibration or assumed, (width, height), options.rectified)
     write_depth_png(Path(f"{out}_depth.png"), depth_m)
     write_rgb_png(Path(f"{out}_depth_color.png"), colorize_depth(depth_m))
     prediction.point_cloud(rgb, rays).write_ply(f"{out}_cloud.ply")

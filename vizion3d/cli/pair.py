@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The arguments of the commands that take a rectified pair and its calibration."""
+"""The arguments of the commands that take a pair and its calibration."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import argparse
 
 def add_pair_arguments(parser: argparse.ArgumentParser, *, calib_required: bool = True) -> None:
     """Add LEFT RIGHT --calib FILE [FILE] --cameras L R; --calib is an empty list if it may be left out and is."""
-    parser.add_argument("left", help="left image, rectified")
-    parser.add_argument("right", help="right image, rectified")
+    parser.add_argument("left", help="left image")
+    parser.add_argument("right", help="right image")
     parser.add_argument(
         "--calib",
         nargs="+",

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""vizion3d stereo LEFT RIGHT --calib FILE: depth, disparity, reason of gaps and point cloud of a rectified pair.
+"""vizion3d stereo LEFT RIGHT --calib FILE: depth, disparity, reason of gaps and point cloud of a pair.
 
-Without --calib there is no depth: disparity alone, as PNG and as PFM in pixels.
+Without --calib the pair must be rectified, and there is no depth: disparity alone, as PNG and as PFM in pixels.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vizion3d.cli.flags import add_option_flags, read_options
 from vizion3d.cli.pair import add_pair_arguments
@@ -16,11 +17,22 @@ from vizion3d.errors import InputError
 from vizion3d.options import RobotStereoOptions
 from vizion3d.runtime.threads import set_threads
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    from vizion3d.rectify import RectifiedPair
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the subcommand."""
-    parser = subparsers.add_parser("stereo", help="depth of a rectified stereo pair", description=__doc__)
+    parser = subparsers.add_parser("stereo", help="depth of a stereo pair", description=__doc__)
     add_pair_arguments(parser, calib_required=False)
+    parser.add_argument(
+        "--rectify",
+        choices=("yes", "no"),
+        help="yes: the images are raw, rectify them by --calib; no: they are rectified (default: as the rows line up, "
+        "where that is beyond doubt)",
+    )
     add_option_flags(parser, RobotStereoOptions)
     parser.add_argument("--out", type=Path, default=Path("."), help="folder for the results (default: this one)")
     parser.set_defaults(run=run)
@@ -30,8 +42,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Match the pair, write the files, print range and timing."""
     import numpy as np
 
-    from vizion3d.calibration_files import load_stereo_rig
-    from vizion3d.camera import StereoRig
     from vizion3d.cli.files import write_depth_png, write_pfm, write_rgb_png
     from vizion3d.images import load_rgb_pair
     from vizion3d.stereo import Reason, StereoDepthEstimator
@@ -44,14 +54,13 @@ def run(arguments: argparse.Namespace) -> int:
             f"z_near is {options.z_near:g} m, and there are no metres without a calibration; give --calib, or the range in "
             "pixels: --sgbm-max-disparity"
         )
-    left, right = load_rgb_pair(arguments.left, arguments.right, ("LEFT", "RIGHT"), options)
-    size = left.shape[1], left.shape[0]
-    rig = StereoRig.uncalibrated(*size)
-    if arguments.calib:
-        rig = load_stereo_rig(arguments.calib, size, images=(arguments.left, arguments.right), cameras=arguments.cameras)
+    if arguments.rectify == "yes" and not arguments.calib:
+        raise InputError("--rectify yes needs the calibration of the raw images: give --calib")
+    pair = _rectified(*load_rgb_pair(arguments.left, arguments.right, ("LEFT", "RIGHT"), options), arguments)
+    left = pair.left
     estimator = StereoDepthEstimator.open(options.model, options)
     start = time.perf_counter()
-    prediction = estimator.estimate(left, right, rig, **options.matching())
+    prediction = estimator.estimate(pair.left, pair.right, pair.rig, pair.shown, **options.matching())
     depth_m = prediction.masked_depth(options).cpu().numpy()
     seconds = time.perf_counter() - start
 
@@ -83,3 +92,32 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"{depth_path}  16-bit, millimetres, 0 = no depth\n{disparity_path}  coloured")
     print(f"{reason_path}  why a pixel has no depth\n{cloud_path}  OpenGL axes, metres")
     return 0
+
+
+def _rectified(left: np.ndarray, right: np.ndarray, arguments: argparse.Namespace) -> RectifiedPair:
+    """The pair of (H, W, 3) images with its rig, rectified if it is raw."""
+    from vizion3d.calibration_files import load_calibrations
+    from vizion3d.camera import StereoRig
+    from vizion3d.errors import CalibrationError
+    from vizion3d.rectify import RectifiedPair, Rectifier
+    from vizion3d.stereo.raw_or_rectified import is_raw
+
+    size = left.shape[1], left.shape[0]
+    if not arguments.calib:
+        return RectifiedPair(left, right, StereoRig.uncalibrated(*size))
+    files = arguments.left, arguments.right
+    calibrations = load_calibrations(arguments.calib, size, images=files, cameras=arguments.cameras)
+    as_they_are = RectifiedPair(left, right, StereoRig.from_calibrations(*calibrations, size))
+    if arguments.rectify == "no":
+        return as_they_are
+    try:
+        rectifier = Rectifier.from_calibrations(*calibrations, size)
+    except CalibrationError:
+        if arguments.rectify:
+            raise
+        return as_they_are  # of a calibration that can rectify nothing the images cannot be raw ones
+    if not arguments.rectify:
+        if not is_raw(left, right, rectifier):
+            return as_they_are
+        print("the images are raw by how their rows line up, and are rectified (--rectify yes)")
+    return rectifier(left, right)

@@ -6,14 +6,13 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
-from vizion3d.camera import Calibration, PinholeCamera, StereoRig
+from vizion3d.camera import Calibration, StereoRig
 from vizion3d.errors import InputError
 from vizion3d.evaluate.visibility import lands_inside
 from vizion3d.images import load_rgb_pair
-from vizion3d.rays import project_to_pixels
+from vizion3d.rectify import RectifiedPair, Rectifier
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,13 +52,12 @@ class StereoCase:
         out = np.full(corrected.shape, np.nan)
         return np.divide(self.rig.left.fx * self.rig.baseline_m, corrected, out=out, where=corrected > 0)
 
-    def rgb_pair(self) -> tuple[np.ndarray, np.ndarray]:
-        """Both images as every door of vizion3d decodes them, (H, W, 3) uint8, raw ones rectified."""
+    def rectified_pair(self) -> RectifiedPair:
+        """Both images as every door of vizion3d decodes them, raw ones rectified; a rig that is not known is made up."""
         left, right = load_rgb_pair(self.left, self.right, (f"left image of {self.name}", f"right image of {self.name}"))
-        if self.raw is None:
-            return left, right
-        assert self.rig is not None
-        return _rectify(left, self.raw[0], self.rig.left), _rectify(right, self.raw[1], self.rig.right)
+        if self.raw:
+            return Rectifier.from_calibrations(*self.raw)(left, right)
+        return RectifiedPair(left, right, self.rig or StereoRig.uncalibrated(left.shape[1], left.shape[0]))
 
     def window(self, part: int) -> StereoCase:
         """The middle 1/part of width and height, the same window of both images, as a driver's ROI cuts it.
@@ -87,16 +85,3 @@ class StereoCase:
             visible=visible & lands_inside(truth_px),
             rig=self.rig and self.rig.cropped(x, y, width, height),
         )
-
-
-def raw_pixels(calibration: Calibration, camera: PinholeCamera) -> np.ndarray:
-    """(H, W, 2) float64: where the raw image shows what each pixel of the rectified camera sees; x, y."""
-    v, u = np.indices((camera.height, camera.width), dtype=np.float64)
-    rectified = np.stack([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, np.ones_like(u)], axis=-1)
-    raw = rectified @ np.reshape(calibration.R, (3, 3))  # a row times R is R transposed times a column
-    return project_to_pixels(calibration, raw[..., :2] / raw[..., 2:])
-
-
-def _rectify(image: np.ndarray, calibration: Calibration, camera: PinholeCamera) -> np.ndarray:
-    x, y = np.moveaxis(raw_pixels(calibration, camera).astype(np.float32), -1, 0)
-    return cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)

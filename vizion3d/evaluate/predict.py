@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from vizion3d.camera import StereoRig
 from vizion3d.evaluate.cases import StereoCase
 from vizion3d.evaluate.evaluation import Evaluation, evaluate_disparity
 
@@ -56,10 +55,9 @@ def predict(
     from vizion3d.options import ValidityLimits
 
     limits = ValidityLimits() if z_far is None or case.rig is None else ValidityLimits(z_far=z_far)
-    left, right = case.rgb_pair()
-    rig = case.rig or StereoRig.uncalibrated(left.shape[1], left.shape[0])
+    pair = case.rectified_pair()
     start = time.perf_counter()
-    prediction = estimator.estimate(left, right, rig, scale_factor=scale_factor)
+    prediction = estimator.estimate(*pair, scale_factor=scale_factor)
     valid = prediction.valid(limits).cpu().numpy()
     seconds = time.perf_counter() - start
     depth_m, disparity_px = prediction.depth_m.cpu().numpy(), prediction.disparity_px.cpu().numpy()
@@ -94,7 +92,7 @@ def opencv_sgbm(case: StereoCase) -> Answer:
 
     It knows nothing of negative disparities, and its first columns, as many as the range, are never answered.
     """
-    left, right = case.rgb_pair()
+    left, right, *_ = case.rectified_pair()
     search_range = 16 * math.ceil(left.shape[1] / 6 / 16)
     matcher = cv2.StereoSGBM.create(
         minDisparity=0,

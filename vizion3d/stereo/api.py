@@ -17,6 +17,7 @@ from vizion3d.images import ImageInput, load_rgb_pair
 from vizion3d.option_records import finite_number, opening_part, with_default
 from vizion3d.options import PAGE_STEREO_MODEL, StereoOptions
 from vizion3d.records import HoldsArrays
+from vizion3d.rectify import Shown
 from vizion3d.results import DepthResult, far_end
 from vizion3d.stereo.estimator import StereoDepthEstimator
 from vizion3d.stereo.matchers import WITHOUT_WEIGHTS
@@ -100,6 +101,7 @@ class StereoDepthCommand(HoldsArrays):
         return_raw_depth: offer `StereoDepthResult.raw_depth`.
         return_point_cloud: offer `StereoDepthResult.point_cloud`.
         advanced_config: the rig, the validity limits and all other options; without it a rig is assumed, which is logged once.
+        shown: of images that `vizion3d.rectify` made from raw ones: which pixels these show; None is all.
     """
 
     left_image: ImageInput
@@ -109,6 +111,7 @@ class StereoDepthCommand(HoldsArrays):
     return_raw_depth: bool = True
     return_point_cloud: bool = False
     advanced_config: StereoDepthAdvancedConfig = _ASSUMED_CONFIG
+    shown: Shown | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -187,7 +190,8 @@ class StereoDepth:
             raise InputError(f"model_backend is {command.model_backend!r}; a name, a path or an address is needed")
         left, right = load_rgb_pair(command.left_image, command.right_image, ("left_image", "right_image"), config)
         estimator = _open_estimator(command.model_backend, config)
-        prediction = estimator.estimate(left, right, config.rig(left.shape[1], left.shape[0]), **config.matching())
+        rig = config.rig(left.shape[1], left.shape[0])
+        prediction = estimator.estimate(left, right, rig, command.shown, **config.matching())
         return _result(prediction, estimator, left, command)
 
 

@@ -16,6 +16,7 @@ from vizion3d.errors import InputError
 from vizion3d.images import check_rgb, rgb_tensor
 from vizion3d.option_records import without_effect
 from vizion3d.options import ROBOT_STEREO_MODEL, StereoOptions
+from vizion3d.rectify import Shown
 from vizion3d.resize import ResizePlan
 from vizion3d.stereo.matchers import StereoMatcher, open_matcher
 from vizion3d.stereo.prediction import StereoPrediction
@@ -80,6 +81,7 @@ class StereoDepthEstimator:
         left: np.ndarray,
         right: np.ndarray,
         rig: StereoRig,
+        shown: Shown | None = None,
         *,
         scale_factor: float | None = None,
         max_disparity_px: float | None = None,
@@ -90,6 +92,7 @@ class StereoDepthEstimator:
         Args:
             left, right: (H, W, 3) uint8 RGB.
             rig: of these images, at their size.
+            shown: which pixels the raw images show, if these are rectified from them; None is all.
             scale_factor: size to match at, as a part of the image size; None takes the matcher's own limit.
             max_disparity_px: largest disparity that counts, in pixels of these images. Matchers whose range is fixed pass
                 over it.
@@ -135,7 +138,7 @@ class StereoDepthEstimator:
             unmatched=None if matches.reason is None else _enlarged(widening.undo(matches.reason), height, width)[0, 0],
         )
         tell_calibrated_rows(rig, prediction.max_disparity_px or width / 6)
-        return prediction
+        return prediction if shown is None else prediction.without_border(shown)
 
     def _at_working_size(self, image: np.ndarray, plan: ResizePlan) -> torch.Tensor:
         """(H, W, 3) uint8 -> (1, 3, h, w) as the matcher takes it."""

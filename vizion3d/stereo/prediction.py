@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,6 +16,7 @@ from vizion3d.flying_pixels import remove_flying_pixels
 from vizion3d.options import ValidityLimits
 from vizion3d.pointcloud import PointCloud
 from vizion3d.records import HoldsArrays
+from vizion3d.rectify import Shown
 from vizion3d.stereo.reasons import Reason
 
 
@@ -31,6 +33,7 @@ class StereoPrediction(HoldsArrays):
             taken for something far. None if there is no limit but the image.
         disparity_step_px: smallest increment of the disparity.
         unmatched: uint8, what the matcher says of pixels without a sure answer, see `Matches.reason`; None if it says nothing.
+        valid_window: (x, y, width, height) of what the left image shows; None is all of it.
     """
 
     disparity_px: torch.Tensor
@@ -40,6 +43,27 @@ class StereoPrediction(HoldsArrays):
     max_disparity_px: float | None
     disparity_step_px: float
     unmatched: torch.Tensor | None = None
+    valid_window: tuple[int, int, int, int] | None = None
+
+    def without_border(self, shown: Shown) -> StereoPrediction:
+        """The same without what is matched with nothing: pixels that one of the two raw images does not show are BORDER."""
+        device = self.disparity_px.device
+        shown_left, shown_right = (torch.from_numpy(mask).to(device) for mask in (shown.left, shown.right))
+        width = shown_left.shape[1]
+        x_right = torch.arange(width, device=device) - self.disparity_px
+        matched = torch.isfinite(x_right)
+        columns = torch.where(matched, x_right, 0).round().clamp(0, width - 1).long()
+        border = ~shown_left | (matched & ~shown_right.gather(1, columns))
+        nothing = torch.zeros_like(border, dtype=torch.uint8)
+        unmatched = nothing if self.unmatched is None else self.unmatched
+        return dataclasses.replace(
+            self,
+            disparity_px=self.disparity_px.masked_fill(border, torch.nan),
+            confidence=None if self.confidence is None else self.confidence.masked_fill(border, 0),
+            visibility=None if self.visibility is None else self.visibility.masked_fill(border, 0),
+            unmatched=unmatched.masked_fill(border, int(Reason.BORDER)),
+            valid_window=shown.window,
+        )
 
     @cached_property
     def depth_m(self) -> torch.Tensor:
@@ -71,7 +95,9 @@ class StereoPrediction(HoldsArrays):
         """
         nothing = torch.zeros_like(self.disparity_px, dtype=torch.uint8)
         unmatched = nothing if self.unmatched is None else self.unmatched
-        reason = torch.where(unmatched == Reason.NO_TEXTURE, unmatched, Reason.LOW_CONFIDENCE)
+        seen = nothing if self.visibility is None else self.visibility
+        known = (unmatched == Reason.NO_TEXTURE) | ((unmatched == Reason.BORDER) & (seen == 0))
+        reason = torch.where(known, unmatched, Reason.LOW_CONFIDENCE)
         sure = torch.isfinite(self.disparity_px)
         if self.confidence is not None:
             sure = sure & (self.confidence >= limits.conf_threshold)

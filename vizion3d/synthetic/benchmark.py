@@ -23,7 +23,8 @@ import numpy as np
 
 from vizion3d.camera import Calibration, PinholeCamera, StereoRig
 from vizion3d.errors import InputError
-from vizion3d.evaluate.cases import StereoCase, raw_pixels
+from vizion3d.evaluate.cases import StereoCase
+from vizion3d.rectify import Rectifier
 from vizion3d.synthetic.primitives import Box, Plane, Primitive
 from vizion3d.synthetic.renderer import render_raw, render_stereo
 from vizion3d.synthetic.scene import Scene, default_scene
@@ -43,6 +44,7 @@ _LENSES = {
     "plumb_bob": ((-0.28, 0.07, 0.0002, -0.0001, 0.0), 430.0),
     "rational_polynomial": ((0.6, -0.1, 0.0001, -0.0002, 0.003, 0.95, 0.02, 0.01), 430.0),
     "equidistant": ((-0.013, -0.002, 0.0005, -0.0002), 330.0),
+    "thin_prism": ((-0.28, 0.07, 0.0002, -0.0001, 0.0, 0.0, 0.0, 0.0, 0.004, -0.001, -0.003, 0.002), 430.0),
 }
 _RAW_CENTERS = (327.4, 244.2), (311.8, 236.9)
 _MOUNTING_DEG = (0.6, -0.4, 0.3), (-0.7, 0.5, -0.4)
@@ -113,15 +115,12 @@ def _raw_pair(model: str) -> StereoCase:
         _sensor(render_raw(scene, calibration, x_m, bits=_DRAWN_BITS).image, 8, 1.0, 0.0, seed=0)
         for calibration, x_m in zip(calibrations, (0.0, _BASELINE_M), strict=True)
     )
-    rig = StereoRig.from_calibrations(*calibrations)
+    rectifier = Rectifier.from_calibrations(*calibrations)
+    rig, shown = rectifier.rig, rectifier.shown
     frame = render_stereo(scene, rig)
-    in_left, in_right = (
-        _inside(raw_pixels(calibration, camera))
-        for calibration, camera in zip(calibrations, (rig.left, rig.right), strict=True)
-    )
     columns = np.clip(np.rint(np.arange(_SIZE[0]) - frame.disparity_px), 0, _SIZE[0] - 1).astype(np.intp)
-    visible = frame.visible & in_left & np.take_along_axis(in_right, columns, axis=1)
-    return StereoCase("", left, right, np.where(in_left, frame.disparity_px, np.nan), visible, rig, raw=calibrations)
+    visible = frame.visible & shown.left & np.take_along_axis(shown.right, columns, axis=1)
+    return StereoCase("", left, right, np.where(shown.left, frame.disparity_px, np.nan), visible, rig, raw=calibrations)
 
 
 def _raw_calibration(model: str, side: int) -> Calibration:
@@ -129,12 +128,8 @@ def _raw_calibration(model: str, side: int) -> Calibration:
     cx, cy = _RAW_CENTERS[side]
     P = (f, 0.0, _CX, -f * _BASELINE_M * side, 0.0, f, _CY, 0.0, 0.0, 0.0, 1.0, 0.0)
     R = tuple(_rotation(*_MOUNTING_DEG[side]).ravel().tolist())
+    model = "rational_polynomial" if model == "thin_prism" else model  # as ROS calls whatever OpenCV has
     return Calibration(*_SIZE, (f, 0.0, cx, 0.0, f, cy, 0.0, 0.0, 1.0), D, R, P, model)
-
-
-def _inside(pixels: np.ndarray) -> np.ndarray:
-    x, y = pixels[..., 0], pixels[..., 1]
-    return (x >= 0) & (x <= _SIZE[0] - 1) & (y >= 0) & (y <= _SIZE[1] - 1)
 
 
 def _knocked(camera: PinholeCamera, roll_deg: float, rows_px: float) -> Calibration:
