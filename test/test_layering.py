@@ -64,6 +64,7 @@ ROS = {
     "bag_reader": "core.errors rosbags yaml",
     # plain Python of the live door
     "worker": "",
+    "pair_watch": "core.stereo",
     "diagnostics": "",
     "logs": "",
     # the live door
@@ -76,7 +77,8 @@ ROS = {
     "program": "core.errors core.runtime fast_dds rclpy",
     "node": "core.errors core.runtime conversions diagnostics fast_dds inputs logs parameters settings worker "
     "diagnostic_msgs rcl_interfaces rclpy torch",
-    "stereo_node": "core.bit_depth core.errors core.stereo node program settings stereo_frames worker numpy",
+    "stereo_node": "core.bit_depth core.errors core.stereo node pair_watch program settings stereo_frames worker "
+    "diagnostic_msgs",
     "mono_node": "core.bit_depth core.lifting mono_frames node program settings worker",
     "launching": "launch launch_ros yaml",
     # stand-ins for those without a robot

@@ -172,7 +172,16 @@ class DepthNode(Node, Generic[S, E]):
         """More values for the diagnostics."""
         return {}
 
+    def trouble(self) -> tuple[bytes, str] | None:
+        """Level and text of what is wrong although frames are published, None if nothing is."""
+        return None
+
     # What a node uses
+
+    @property
+    def frame_waits(self) -> bool:
+        """Whether the worker has something better to do than what can wait."""
+        return self._slot.item_waits
 
     def listened(self, *topics: str) -> bool:
         """Whether anybody listens to one of these outputs, or to any at all; always if `lazy` is off."""
@@ -303,4 +312,4 @@ class DepthNode(Node, Generic[S, E]):
             return DiagnosticStatus.OK, "idle, no listener"
         if not self.diagnostics.rate_hz():
             return DiagnosticStatus.WARN, "no frame in the last 5 s"
-        return DiagnosticStatus.OK, "running"
+        return self.trouble() or (DiagnosticStatus.OK, "running")

@@ -59,7 +59,12 @@ class StereoSettings(CommonSettings, StereoFrameSettings):
     """Parameters of stereo_depth_node."""
 
     rectification_check_period: float = option(
-        5.0, "seconds between checks that rows of left and right are aligned; 0 is never", limits=(0.0, 3600.0)
+        5.0,
+        "seconds between checks of the pair: rows, order, exposure, range and what else ruins depth; 0 is never",
+        limits=(0.0, 3600.0),
+    )
+    hold_when_wrong: bool = option(
+        False, "publish nothing while the check finds every pixel wrong: images exchanged, unrectified or of one camera"
     )
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -15,7 +16,9 @@ from vizion3d.bit_depth import Levels
 from vizion3d.camera import StereoRig
 from vizion3d.rectify import Rectifier, Shown
 from vizion3d.stereo import StereoPrediction
+from vizion3d.stereo.findings import Finding
 from vizion3d.stereo.matchers import StereoMatcher
+from vizion3d.stereo.pair_check import PairCheck, check_pair
 from vizion3d_ros import conversions
 from vizion3d_ros.settings import StereoFrameSettings
 
@@ -106,3 +109,26 @@ def outputs(prediction: StereoPrediction, pair: StereoPair, settings: StereoFram
     if (visibility := prediction.visibility) is not None:
         makers["occlusion"] = lambda: conversions.map_image(visibility, header)
     return makers
+
+
+def check(messages: Sequence[Any], pair: StereoPair, prediction: StereoPrediction, settings: StereoFrameSettings) -> PairCheck:
+    """The pair check of a frame, with what only messages tell."""
+    left_image, left_info, right_image, right_info = messages
+    left, right = (conversions.calibration_from_camera_info(info) for info in (left_info, right_info))
+    found = check_pair(pair.left, pair.right, pair.rig, prediction=prediction, limits=settings, calibrations=(left, right))
+    frames = _check_frames(left_image, left_info, "left"), _check_frames(right_image, right_info, "right")
+    return dataclasses.replace(found, findings=(*found.findings, *frames))
+
+
+def _check_frames(image: Any, info: Any, side: str) -> Finding:
+    """An image and its CameraInfo are of one camera."""
+    image_frame, info_frame = image.header.frame_id, info.header.frame_id
+    what = f"{side} frame_id"
+    if image_frame == info_frame:
+        return Finding("ok", what, f'"{image_frame}"')
+    return Finding(
+        "warning",
+        what,
+        f'the image is in "{image_frame}" and its camera_info in "{info_frame}"',
+        "check that both are of one camera, and give the driver one frame_id; outputs are in that of the left image",
+    )

@@ -8,23 +8,19 @@ if __name__ == "__main__":  # before the slow imports, for Ctrl-C to be quiet du
 
     program.stereo_depth_node()
 
-import math
-import time
 from typing import Any
 
-import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus
 
 from vizion3d.bit_depth import Levels
-from vizion3d.errors import WeightsError
-from vizion3d.stereo import StereoDepthEstimator
-from vizion3d.stereo.rectification import RectificationReport, vertical_offset
+from vizion3d.errors import InputError, WeightsError
+from vizion3d.stereo import StereoDepthEstimator, StereoPrediction
 from vizion3d_ros import stereo_frames
 from vizion3d_ros.node import DepthNode
+from vizion3d_ros.pair_watch import PairWatch
 from vizion3d_ros.program import run
 from vizion3d_ros.settings import StereoSettings
 from vizion3d_ros.worker import Worker
-
-_MAX_ROW_OFFSET_PX = 1.5
 
 
 class StereoDepthNode(DepthNode[StereoSettings, StereoDepthEstimator]):
@@ -42,8 +38,7 @@ class StereoDepthNode(DepthNode[StereoSettings, StereoDepthEstimator]):
         **node_arguments: Any,
     ) -> None:
         self._levels = Levels()
-        self._rows = RectificationReport(matches=0)
-        self._rows_checked_s = -math.inf
+        self._watch = PairWatch()
         self._nearest_m = 0.0
         super().__init__(name, StereoSettings, estimator=estimator, worker=worker, **node_arguments)
 
@@ -73,10 +68,18 @@ class StereoDepthNode(DepthNode[StereoSettings, StereoDepthEstimator]):
 
     def diagnostic_values(self) -> dict[str, Any]:
         """See `DepthNode.diagnostic_values`."""
+        check = self._watch.last
         return {
             "nearest depth (m)": f"{self._nearest_m:.2f}" if self._nearest_m else "unknown",
-            "vertical offset of right against left (px)": f"{self._rows.offset_px:.2f}" if self._rows.enough else "unknown",
-        }
+            "vertical offset of right against left (px)": f"{check.rows.offset_px:.2f}" if check.rows.enough else "unknown",
+        } | {f"pair check: {finding.what}": f"{finding.level}, {finding.value}" for finding in check.findings}
+
+    def trouble(self) -> tuple[bytes, str] | None:
+        """See `DepthNode.trouble`."""
+        if not (faults := self._watch.faults):
+            return None
+        level = DiagnosticStatus.ERROR if self._watch.wrong else DiagnosticStatus.WARN
+        return level, "; ".join(map(str, faults))
 
     def process(self, messages: tuple[Any, ...]) -> None:
         """See `DepthNode.process`."""
@@ -87,8 +90,12 @@ class StereoDepthNode(DepthNode[StereoSettings, StereoDepthEstimator]):
         with self.diagnostics.stage("estimate"):
             prediction = self.estimator.estimate(pair.left, pair.right, pair.rig, pair.shown, **settings.matching())
         self._tell_nearest(prediction.nearest_m(settings))
+        if settings.hold_when_wrong:
+            self._check(messages, pair, prediction)  # before anything of it goes out
+            if wrong := self._watch.wrong:
+                raise InputError(f"held back, as hold_when_wrong has it: {wrong}")
         self.publish(stereo_frames.outputs(prediction, pair, settings))
-        self._check_rows(pair.left, pair.right)
+        self._check(messages, pair, prediction)
 
     def _tell_nearest(self, nearest_m: float) -> None:
         """Say how near is measured, whenever that changes; it takes a calibration to know."""
@@ -96,19 +103,20 @@ class StereoDepthNode(DepthNode[StereoSettings, StereoDepthEstimator]):
             self._nearest_m = nearest_m
             self.get_logger().info(f"nearest depth {nearest_m:.2f} m, set by z_near")
 
-    def _check_rows(self, left: np.ndarray, right: np.ndarray) -> None:
-        """Now and then, see whether the rows are aligned; matching fails quietly where they are not."""
-        period_s = self.settings.rectification_check_period
-        if not period_s or time.monotonic() - self._rows_checked_s < period_s:
+    def _check(self, messages: tuple[Any, ...], pair: stereo_frames.StereoPair, prediction: StereoPrediction) -> None:
+        """Now and then, and not while a frame waits, see what ruins depth quietly."""
+        settings, log = self.settings, self.get_logger()
+        if not self._watch.due(settings.rectification_check_period, self.frame_waits):
             return
-        self._rows_checked_s = time.monotonic()
-        self._rows = vertical_offset(left, right)
-        if self._rows.enough and abs(self._rows.offset_px) > _MAX_ROW_OFFSET_PX:
-            self.warn(
-                "rows",
-                f"right is {self._rows.offset_px:+.1f} rows off left, which spoils depth: calibrate the pair again, and "
-                "check that camera_info and images belong together",
-            )
+        with self.diagnostics.stage("pair check"):
+            news = self._watch.take(stereo_frames.check(messages, pair, prediction, settings))
+        for finding in news:  # rclpy allows one severity per calling line
+            if finding.level == "error":
+                log.error(str(finding))
+            elif finding.is_fault:
+                log.warning(str(finding))
+            else:
+                log.info(f"{finding.what} is fine again: {finding.value}")
 
 
 def main(args: list[str] | None = None) -> int:

@@ -81,6 +81,12 @@ class Slot:
             self.waiting = [item]
             condition.notify_all()
 
+    @property
+    def item_waits(self) -> bool:
+        """Whether an item waits for the worker, in this slot or in another one."""
+        with self._worker._condition:
+            return any(slot.waiting for slot in self._worker._slots)
+
     def close(self, timeout_s: float) -> bool:
         """Give the slot up and wait for its item in work; False if it outlasts the timeout."""
         worker = self._worker

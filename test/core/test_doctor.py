@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -14,29 +15,34 @@ import yaml
 from vizion3d.camera import Calibration, PinholeCamera, StereoRig
 from vizion3d.cli import main
 from vizion3d.cli.files import write_rgb_png
-from vizion3d.stereo.diagnosis import Finding, check_calibrated_size, check_pair, check_rig
+from vizion3d.stereo.findings import Finding
+from vizion3d.stereo.pair_check import check_pair
+from vizion3d.stereo.rig_check import check_calibrated_size, check_rig
 from vizion3d.synthetic import StereoFrame
 
 
-def only(findings: list[Finding], what: str) -> Finding:
+def only(findings: Sequence[Finding], what: str) -> Finding:
     (finding,) = [finding for finding in findings if finding.what == what]
     return finding
 
 
-def faults(findings: list[Finding]) -> list[tuple[str, str]]:
+def faults(findings: Sequence[Finding]) -> list[tuple[str, str]]:
     return [(finding.level, finding.what) for finding in findings if finding.level != "ok"]
 
 
 def test_healthy_pair_and_rig(frame: StereoFrame, rig: StereoRig) -> None:
-    findings = check_rig(rig) + check_pair(frame.left, frame.right, rig)
+    findings = check_pair(frame.left, frame.right, rig).findings
     assert faults(findings) == []
     assert [finding.what for finding in findings] == [
         "focal length",
         "principal point",
         "baseline",
+        "exposure",
         "texture",
+        "cameras",
         "row offset",
-        "row slant",
+        "roll",
+        "vertical scale",
         "order",
         "depth",
     ]
@@ -71,7 +77,7 @@ def test_calibration_of_another_size() -> None:
 
 @pytest.mark.parametrize(("rows", "level"), [(1, "ok"), (2, "warning"), (-2, "warning"), (5, "error")])
 def test_row_offset(frame: StereoFrame, rows: int, level: str) -> None:
-    finding = only(check_pair(frame.left, np.roll(frame.right, rows, axis=0)), "row offset")
+    finding = only(check_pair(frame.left, np.roll(frame.right, rows, axis=0)).findings, "row offset")
     assert finding.level == level
     assert f"{abs(rows)}.0" in finding.value
     assert finding.value.endswith("px lower" if rows > 0 else "px higher")
@@ -79,35 +85,39 @@ def test_row_offset(frame: StereoFrame, rows: int, level: str) -> None:
 
 def test_turned_camera(frame: StereoFrame, rig: StereoRig) -> None:
     turn = cv2.getRotationMatrix2D((rig.left.cx, rig.left.cy), -0.4, 1)
-    finding = only(check_pair(frame.left, cv2.warpAffine(frame.right, turn, (640, 480)), rig), "row slant")
+    finding = only(check_pair(frame.left, cv2.warpAffine(frame.right, turn, (640, 480)), rig).findings, "roll")
     assert finding.level == "warning"
-    assert "roll +0.40 deg" in finding.value
-    assert "2.2 px at the image edge" in finding.value
+    assert "turned by +0.40 deg" in finding.value
+    assert "2.2 px at the edge" in finding.value
 
 
 def test_swapped_images(frame: StereoFrame, rig: StereoRig) -> None:
-    findings = check_pair(frame.right, frame.left, rig)
+    findings = check_pair(frame.right, frame.left, rig).findings
     assert faults(findings) == [("error", "order")]
     assert "exchange the two images" in only(findings, "order").advice
 
 
 def test_doffs_that_put_everything_behind_infinity(frame: StereoFrame, rig: StereoRig) -> None:
-    findings = check_pair(frame.left, frame.right, dataclasses.replace(rig, doffs_px=-300))
-    assert faults(findings) == [("error", "depth")]
+    findings = check_pair(frame.left, frame.right, dataclasses.replace(rig, doffs_px=-300)).findings
+    assert faults(findings) == [("warning", "principal point"), ("error", "order")]
+    assert "doffs = cx_right - cx_left is wrong" in findings[-1].advice
 
 
 def test_median_depth_that_nobody_has(frame: StereoFrame, rig: StereoRig) -> None:
-    findings = check_pair(frame.left, frame.right, dataclasses.replace(rig, baseline_m=120))
-    assert faults(findings) == [("warning", "depth")]
+    findings = check_pair(frame.left, frame.right, dataclasses.replace(rig, baseline_m=120)).findings
+    assert faults(findings) == [("warning", "baseline"), ("warning", "depth")]
+    assert all("metres" in finding.advice and "millimetres" in finding.advice for finding in findings if finding.is_fault)
 
 
 def test_pairs_that_are_none(frame: StereoFrame) -> None:
-    (sizes,) = check_pair(frame.left, frame.right[:, :600])
+    (sizes,) = check_pair(frame.left, frame.right[:, :600]).findings
     assert (sizes.level, sizes.value) == ("error", "sizes 640x480 and 600x480")
-    (same,) = check_pair(frame.left, frame.left)
-    assert (same.level, same.value) == ("error", "both images are the same")
-    (dark,) = check_pair(np.zeros_like(frame.left), np.ones_like(frame.right))
-    assert (dark.level, dark.what) == ("warning", "texture")
+    (same,) = check_pair(frame.left, frame.left).faults
+    assert (same.level, same.what) == ("error", "cameras")
+    assert same.advice.startswith("both images are the same")
+    dark = check_pair(np.zeros_like(frame.left), np.ones_like(frame.right)).faults
+    assert [(finding.level, finding.what) for finding in dark] == [("warning", "texture")]
+    assert "the left one is black (mean 0 of 255); the right one is black" in dark[0].value
 
 
 # The command
@@ -212,5 +222,5 @@ def test_real_pairs_are_healthy_and_swapped_ones_are_not(folder: str, left: str,
     calib = str(paths / "calib.txt")
     assert case.doctor(str(paths / left), str(paths / right), calib) == (0, [], "")
     status, lines, _ = case.doctor(str(paths / right), str(paths / left), calib)
-    # With Teddy's doffs of 52 px negative disparities are possible.
-    assert (status, lines[0][:19]) == ((0, "WARN  order: 0% of ") if folder == "teddy" else (1, "ERROR order: 0% of "))
+    assert (status, len(lines), lines[0][:13]) == (1, 1, "ERROR order: ")
+    assert lines[0].endswith("left and right are swapped: exchange the two images")

@@ -15,10 +15,9 @@ from vizion3d.camera import StereoRig
 from vizion3d.errors import InputError
 from vizion3d.images import load_rgb
 from vizion3d.stereo import StereoDepthEstimator
+from vizion3d.stereo.order import OrderReport
 from vizion3d.stereo.rectification import (
     RectificationReport,
-    SwapReport,
-    looks_swapped,
     match_features,
     tell_calibrated_rows,
     vertical_offset,
@@ -61,10 +60,10 @@ def test_shifts_of_real_pairs_are_measured(pair: tuple[np.ndarray, np.ndarray]) 
 
 def test_exchange_of_real_pairs_is_recognised(pair: tuple[np.ndarray, np.ndarray]) -> None:
     left, right = pair
-    proper, exchanged = looks_swapped(left, right), looks_swapped(right, left)
-    assert (proper.swapped, exchanged.swapped) == (False, True)
-    assert proper.positive_share > 0.95
-    assert exchanged.positive_share < 0.05
+    proper, exchanged = order(left, right), order(right, left)
+    assert proper.proper_is_possible and not proper.exchanged_is_possible
+    assert exchanged.exchanged_is_possible and not exchanged.proper_is_possible
+    assert proper.in_front_share == pytest.approx(exchanged.exchanged_share, abs=0.03) and proper.in_front_share > 0.95
 
 
 def test_matches_follow_the_true_disparity(frame: StereoFrame) -> None:
@@ -92,6 +91,10 @@ def test_vertical_scale(frame: StereoFrame) -> None:
     assert report.roll_deg == pytest.approx(0, abs=0.05)
 
 
+def order(left: np.ndarray, right: np.ndarray) -> OrderReport:
+    return OrderReport.from_matches(match_features(left, right))
+
+
 def textureless(kind: str) -> tuple[np.ndarray, np.ndarray]:
     y, x = np.mgrid[:480, :640]
     random = np.random.default_rng(0)
@@ -113,7 +116,7 @@ def test_nothing_is_guessed_without_distinct_texture(kind: str) -> None:
     report = vertical_offset(left, lowered(right, 3))
     assert not report.enough
     assert math.isnan(report.offset_px)
-    assert looks_swapped(left, right).swapped is None
+    assert order(left, right).finding(0.0).level == "unknown"
 
 
 def test_unrelated_pictures_do_not_match(data: Path) -> None:
@@ -123,15 +126,15 @@ def test_unrelated_pictures_do_not_match(data: Path) -> None:
 
 
 def test_order_of_a_far_scene_is_left_open(frame: StereoFrame) -> None:
-    assert looks_swapped(frame.left, frame.left).swapped is None
+    assert order(frame.left, frame.left).finding(0.0).level == "unknown"
 
 
 def test_order_is_left_open_when_disparities_contradict_each_other() -> None:
     matches = np.zeros((100, 4), dtype=np.float32)
     matches[:60, 0], matches[60:, 0] = 10, -10
-    report = SwapReport.from_matches(matches)
-    assert (report.decided, report.swapped) == (100, None)
-    assert report.positive_share == pytest.approx(0.6)
+    report = OrderReport.from_matches(matches)
+    assert (report.decided, report.finding(0.0).level) == (100, "warning")
+    assert report.in_front_share == pytest.approx(0.6)
 
 
 def test_offset_withstands_wrong_matches() -> None:

@@ -36,6 +36,7 @@ from vizion3d.stereo import (
 )
 from vizion3d.stereo import api as stereo_api
 from vizion3d.stereo.matchers import Matches
+from vizion3d.stereo.pair_check import PairCheck
 from vizion3d.synthetic import StereoFrame, default_scene, render_stereo
 
 ROOT = Path(__file__).parents[2]
@@ -82,6 +83,7 @@ def result_of_depth(depth: np.ndarray) -> StereoDepthResult:
         occlusion=nothing,
         valid=nothing > 0,
         reason=nothing.astype(np.uint8),
+        make_check=lambda: PairCheck(()),
         backend_used="sgbm",
         cloud=None,
         command=command,

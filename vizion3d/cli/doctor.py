@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from vizion3d.cli.pair import add_pair_arguments
 
 if TYPE_CHECKING:
-    from vizion3d.camera import StereoRig
-    from vizion3d.stereo.diagnosis import Finding
+    from vizion3d.camera import Calibration, StereoRig
+    from vizion3d.stereo.findings import Finding
 
-_MARKS = {"ok": "ok   ", "warning": "WARN ", "error": "ERROR"}
+_MARKS = {"ok": "ok   ", "unknown": "?    ", "warning": "WARN ", "error": "ERROR"}
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -27,40 +27,46 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check, print one line a check.
+    """Match the pair with sgbm, check, print one line a check.
 
     Raises:
         InputError: an image or calibration file does not exist, or an image cannot be read.
     """
     from vizion3d.errors import InputError
     from vizion3d.images import load_rgb_pair
-    from vizion3d.stereo.diagnosis import check_pair, check_rig
+    from vizion3d.stereo import StereoDepthEstimator
+    from vizion3d.stereo.pair_check import check_pair
 
     left, right = load_rgb_pair(options.left, options.right, ("LEFT", "RIGHT"))
     for path in options.calib:
         if not Path(path).is_file():
             raise InputError(f"--calib: there is no file {path}")
     size = left.shape[1], left.shape[0]
-    rig, findings = _load_rig(options, size)
-    findings += [*(check_rig(rig) if rig else ()), *check_pair(left, right, rig)]
+    rig, calibrations, findings = _load_rig(options, size)
+    prediction = None
+    if rig and left.shape == right.shape:
+        prediction = StereoDepthEstimator("sgbm").estimate(left, right, rig)
+    findings += check_pair(left, right, rig, prediction=prediction, calibrations=calibrations).findings
     for finding in findings:
-        advice = f" -> {finding.advice}" if finding.advice else ""
-        print(f"{_MARKS[finding.level]} {finding.what}: {finding.value}{advice}")
+        print(f"{_MARKS[finding.level]} {finding}")
     return int(any(finding.level == "error" for finding in findings))
 
 
-def _load_rig(options: argparse.Namespace, size: tuple[int, int]) -> tuple[StereoRig | None, list[Finding]]:
-    """The rig, None if the files describe none, and what there is to say about the files."""
+def _load_rig(
+    options: argparse.Namespace, size: tuple[int, int]
+) -> tuple[StereoRig | None, tuple[Calibration, Calibration] | None, list[Finding]]:
+    """The rig and what it is made of, None if the files describe none, and what there is to say about the files."""
     from vizion3d.calibration_files import load_calibrations
     from vizion3d.camera import StereoRig
     from vizion3d.errors import CalibrationError
-    from vizion3d.stereo.diagnosis import Finding, check_calibrated_size
+    from vizion3d.stereo.findings import Finding
+    from vizion3d.stereo.rig_check import check_calibrated_size
 
     images = options.left, options.right
     try:
         left, right = load_calibrations(options.calib, size, images=images, cameras=options.cameras)
     except CalibrationError as error:
-        return None, [Finding("error", "calibration", str(error))]  # the message holds the advice
+        return None, None, [Finding("error", "calibration", str(error))]  # the message holds the advice
     try:
         rig = StereoRig.from_calibrations(left, right, size)
     except CalibrationError as error:
@@ -68,6 +74,8 @@ def _load_rig(options: argparse.Namespace, size: tuple[int, int]) -> tuple[Stere
             # Swapped cameras are put right, so that the images can be judged by themselves.
             rig = StereoRig.from_calibrations(right, left, size)
         except CalibrationError:
-            return None, [Finding("error", "calibration", str(error))]
-        return rig, [Finding("error", "calibration", "the right camera is given first", "exchange the two files of --calib")]
-    return rig, [Finding("ok", "calibration", "describes a stereo rig"), check_calibrated_size(left, size)]
+            return None, None, [Finding("error", "calibration", str(error))]
+        swapped = Finding("error", "calibration", "the right camera is given first", "exchange the two files of --calib")
+        return rig, (right, left), [swapped]
+    findings = [Finding("ok", "calibration", "describes a stereo rig"), check_calibrated_size(left, size)]
+    return rig, (left, right), findings

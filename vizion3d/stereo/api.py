@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache, partial
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from vizion3d.rectify import Shown
 from vizion3d.results import DepthResult, far_end
 from vizion3d.stereo.estimator import StereoDepthEstimator
 from vizion3d.stereo.matchers import WITHOUT_WEIGHTS
+from vizion3d.stereo.pair_check import PairCheck, check_pair
 from vizion3d.stereo.prediction import StereoPrediction
 
 _LOG = logging.getLogger(__name__)
@@ -127,6 +129,7 @@ class StereoDepthResult(DepthResult):
         occlusion: float32 visibility despite its customary name, 0..1, high = seen by both cameras; None likewise.
         valid: bool, the pixels of the point cloud: z_near, z_far and the thresholds applied.
         reason: uint8, why a pixel is not valid, as `vizion3d.stereo.Reason` has it; 0 where it is.
+        make_check: makes `check`.
     """
 
     disparity: np.ndarray
@@ -134,6 +137,12 @@ class StereoDepthResult(DepthResult):
     occlusion: np.ndarray | None
     valid: np.ndarray
     reason: np.ndarray
+    make_check: Callable[[], PairCheck] = field(repr=False)
+
+    @cached_property
+    def check(self) -> PairCheck:
+        """What there is to say about the pair and its rig; `check.faults` is what ruins depth, the worst first."""
+        return self.make_check()
 
     @cached_property
     def disparity_map(self) -> list[list[float]]:
@@ -192,7 +201,7 @@ class StereoDepth:
         estimator = _open_estimator(command.model_backend, config)
         rig = config.rig(left.shape[1], left.shape[0])
         prediction = estimator.estimate(left, right, rig, command.shown, **config.matching())
-        return _result(prediction, estimator, left, command)
+        return _result(prediction, estimator, left, right, command)
 
 
 @lru_cache(maxsize=1)
@@ -219,7 +228,11 @@ def _load_estimator(model: str, options: StereoOptions, _mtime_ns: int | None) -
 
 
 def _result(
-    prediction: StereoPrediction, estimator: StereoDepthEstimator, left: np.ndarray, command: StereoDepthCommand
+    prediction: StereoPrediction,
+    estimator: StereoDepthEstimator,
+    left: np.ndarray,
+    right: np.ndarray,
+    command: StereoDepthCommand,
 ) -> StereoDepthResult:
     config = command.advanced_config
     cloud = None
@@ -232,6 +245,10 @@ def _result(
         occlusion=None if prediction.visibility is None else prediction.visibility.cpu().numpy(),
         valid=prediction.valid(config).cpu().numpy(),
         reason=prediction.reason(config).cpu().numpy(),
+        # Copies: what the caller does to the arrays later must not change the answer.
+        make_check=partial(
+            check_pair, left.copy(), right.copy(), prediction.rig, prediction=prediction.on_cpu(), limits=config
+        ),
         backend_used=estimator.matcher.name,
         cloud=cloud,
         command=command,

@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -76,17 +79,40 @@ class StereoPrediction(HoldsArrays):
             return limits.z_near
         return max(limits.z_near, self.rig.left.fx * self.rig.baseline_m / (self.max_disparity_px + self.rig.doffs_px))
 
+    def reach_px(self, limits: ValidityLimits) -> float:
+        """Largest disparity that counts, infinite if there is no limit; `nearest_m` in pixels."""
+        nearest_m = self.nearest_m(limits)
+        return self.rig.left.fx * self.rig.baseline_m / nearest_m - self.rig.doffs_px if nearest_m else math.inf
+
+    def thinned(self, rows: int, columns: int) -> StereoPrediction:
+        """Every so many-th row and column, for shares of pixels."""
+        return self._with_maps(lambda values: values[::rows, ::columns])
+
+    def on_cpu(self) -> StereoPrediction:
+        """The same in main memory."""
+        return self._with_maps(torch.Tensor.cpu)
+
+    def _with_maps(self, change: Callable[[torch.Tensor], torch.Tensor]) -> StereoPrediction:
+        names = ("disparity_px", "confidence", "visibility", "unmatched")
+        maps: dict[str, Any] = {name: change(values) for name in names if (values := getattr(self, name)) is not None}
+        return dataclasses.replace(self, **maps)
+
     def valid(self, limits: ValidityLimits) -> torch.Tensor:
         """(H, W) bool: not too near, depth below z_far, confidence and visibility, where there are any, at least at their
         thresholds."""
         valid = (self.depth_m < limits.z_far) & (self.depth_m >= limits.z_near)
         if self.max_disparity_px is not None:
             valid = valid & (self.disparity_px <= self.max_disparity_px)
+        return valid & self.sure(limits)
+
+    def sure(self, limits: ValidityLimits) -> torch.Tensor:
+        """(H, W) bool: a disparity, with confidence and visibility, where there are any, at least at their thresholds."""
+        sure = torch.isfinite(self.disparity_px)
         if self.confidence is not None:
-            valid = valid & (self.confidence >= limits.conf_threshold)
+            sure = sure & (self.confidence >= limits.conf_threshold)
         if self.visibility is not None:
-            valid = valid & (self.visibility >= limits.occ_threshold)
-        return valid
+            sure = sure & (self.visibility >= limits.occ_threshold)
+        return sure
 
     def reason(self, limits: ValidityLimits) -> torch.Tensor:
         """(H, W) uint8: why a pixel is not valid, as `Reason` has it.

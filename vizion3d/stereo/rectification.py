@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Do the rows of a pair line up, and is left really left? Answered from a few hundred feature matches, in milliseconds.
+"""Do the rows of a pair line up? Answered from a few hundred feature matches, in milliseconds.
 
 Matches are (N, 4) float32 arrays of x_left, y_left, x_right, y_right in pixels of the images.
 """
@@ -14,7 +14,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from vizion3d.camera import StereoRig
+from vizion3d.camera import Calibration, StereoRig
 from vizion3d.errors import InputError
 
 _LOG = logging.getLogger(__name__)
@@ -33,9 +33,7 @@ _MAX_DISTANCE_RATIO = 0.85
 _MAX_ROUND_TRIP_PX = 0.3
 _REFINEMENT_WINDOW = (15, 15)
 _MIN_MATCHES = 20
-# Disparities below this say nothing about the order of the cameras, and only a clear majority of the others does.
-_UNDECIDED_DISPARITY_PX = 1.0
-_CLEAR_MAJORITY = 0.8
+_FITS = 4
 # More than this the calibration itself may not leave between the rows without a word.
 _TOLD_ROWS_PX = 0.25
 
@@ -51,6 +49,8 @@ class RectificationReport:
         spread_px: median absolute deviation from that.
         roll_deg: turn of the right image against the left one, positive clockwise.
         vertical_scale: height of things in the right image by their height in the left one.
+        roll_error_deg, scale_error: standard errors of these two; large where the matches are few, or all in one place.
+        typical_px: median of |y_right - y_left|: how far a usual point is from its row, for whatever reason.
     """
 
     matches: int
@@ -58,6 +58,9 @@ class RectificationReport:
     spread_px: float = math.nan
     roll_deg: float = math.nan
     vertical_scale: float = math.nan
+    roll_error_deg: float = math.nan
+    scale_error: float = math.nan
+    typical_px: float = math.nan
 
     @property
     def enough(self) -> bool:
@@ -73,37 +76,25 @@ class RectificationReport:
         offset = y_right - y_left
         median = float(np.median(offset))
         spread = float(np.median(np.abs(offset - median)))
-        near = np.abs(offset - median) <= max(4 * spread, 0.5)
-        slope_x, slope_y, _ = np.linalg.lstsq(
-            np.stack((x_right, y_left, np.ones_like(x_right)), axis=1)[near], offset[near], rcond=None
-        )[0]
-        return cls(len(matches), median, spread, math.degrees(math.atan(slope_x)), float(1 + slope_y))
-
-
-@dataclass(frozen=True)
-class SwapReport:
-    """Whether the images of the two cameras are exchanged.
-
-    Attributes:
-        decided: number of matches with a disparity clearly different from 0.
-        positive_share: part of those whose disparity is positive, as all are in a proper pair; NaN if they are too few.
-        swapped: True or False; None if it cannot be told: too few matches, a far scene, contradicting disparities.
-    """
-
-    decided: int
-    positive_share: float = math.nan
-    swapped: bool | None = None
-
-    @classmethod
-    def from_matches(cls, matches: np.ndarray) -> SwapReport:
-        """Derive the report from matches (N, 4)."""
-        disparity = matches[:, 0] - matches[:, 2]
-        decided = disparity[np.abs(disparity) > _UNDECIDED_DISPARITY_PX]
-        if len(decided) < _MIN_MATCHES:
-            return cls(len(decided))
-        positive = float((decided > 0).mean())
-        certain = max(positive, 1 - positive) >= _CLEAR_MAJORITY
-        return cls(len(decided), positive, positive < 0.5 if certain else None)
+        positions = np.stack((x_right, y_left, np.ones_like(x_right)), axis=1)
+        slopes = np.array([0.0, 0.0, median])
+        for _ in range(_FITS):  # each without what the one before leaves far off: wrong matches
+            rest = np.abs(offset - positions @ slopes)
+            near = rest <= max(4 * float(np.median(rest)), 0.5)
+            slopes, squares, _, _ = np.linalg.lstsq(positions[near], offset[near], rcond=None)
+        variance = float(squares[0]) / max(near.sum() - 3, 1) if len(squares) else math.inf
+        positions = positions[near]
+        error_x, error_y, _ = np.sqrt(variance * np.diag(np.linalg.pinv(positions.T @ positions)))
+        return cls(
+            len(matches),
+            median,
+            spread,
+            roll_deg=math.degrees(math.atan(slopes[0])),
+            vertical_scale=float(1 + slopes[1]),
+            roll_error_deg=math.degrees(error_x),
+            scale_error=float(error_y),
+            typical_px=float(np.median(np.abs(offset))),
+        )
 
 
 def vertical_offset(left_rgb: np.ndarray, right_rgb: np.ndarray) -> RectificationReport:
@@ -111,9 +102,40 @@ def vertical_offset(left_rgb: np.ndarray, right_rgb: np.ndarray) -> Rectificatio
     return RectificationReport.from_matches(match_features(left_rgb, right_rgb))
 
 
-def looks_swapped(left_rgb: np.ndarray, right_rgb: np.ndarray) -> SwapReport:
-    """Tell whether left and right are exchanged; see `match_features` for the arguments."""
-    return SwapReport.from_matches(match_features(left_rgb, right_rgb))
+def rectified(
+    matches: np.ndarray, calibrations: tuple[Calibration, Calibration], image_size: tuple[int, int]
+) -> np.ndarray | None:
+    """Where matches of raw images would be after rectification with this calibration.
+
+    Args:
+        matches: (N, 4), in raw images of this size.
+        calibrations: of the left and the right camera.
+        image_size: (width, height).
+
+    Returns:
+        (N, 4) float32; None if the calibration has neither a lens nor a turn to undo.
+    """
+    own = [calibration.for_image(image_size) for calibration in calibrations]
+    if not all(any(camera.K) and any(camera.P) for camera in own) or not any(map(_changes_images, own)):
+        return None
+    return np.hstack([_rectified_points(points, camera) for points, camera in zip(np.hsplit(matches, 2), own, strict=True)])
+
+
+def _changes_images(calibration: Calibration) -> bool:
+    turned = calibration.R and not np.allclose(np.reshape(calibration.R, (3, 3)), np.eye(3), atol=1e-6)
+    return bool(turned) or any(calibration.D)
+
+
+def _rectified_points(points: np.ndarray, calibration: Calibration) -> np.ndarray:
+    """(N, 2) in the raw image -> (N, 2) in the rectified one."""
+    K = np.reshape(calibration.K, (3, 3))
+    R = np.reshape(calibration.R, (3, 3)) if any(calibration.R) else np.eye(3)
+    P = np.reshape(calibration.P, (3, 4))[:, :3]
+    D = np.array(calibration.D, dtype=np.float64)
+    points = points[:, None].astype(np.float64)
+    if any(D) and calibration.distortion_model in ("equidistant", "fisheye"):
+        return cv2.fisheye.undistortPoints(points, K, D[:4], R=R, P=P)[:, 0].astype(np.float32)
+    return cv2.undistortPoints(points, K, D if any(D) else None, R=R, P=P)[:, 0].astype(np.float32)
 
 
 def match_features(left_rgb: np.ndarray, right_rgb: np.ndarray) -> np.ndarray:
@@ -142,8 +164,9 @@ def match_features(left_rgb: np.ndarray, right_rgb: np.ndarray) -> np.ndarray:
 
 
 def _small_grey(rgb: np.ndarray, scale: float) -> np.ndarray:
+    """A grey image with all grey values in use: corners and their refinement compare these, and cameras expose differently."""
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    return cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else grey
+    return cv2.equalizeHist(cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else grey)
 
 
 def _match_descriptors(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -156,9 +179,11 @@ def _match_descriptors(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray,
     distance = _hamming(bits_left, bits_right)
     rows_apart = np.abs(points_left[:, None, 1] - points_right[None, :, 1])
     distance[rows_apart > _SEARCHED_ROWS * left.shape[0]] = 256
-    best = distance.argmin(axis=1)
-    first, second = np.partition(distance, 1, axis=1)[:, :2].T
-    mutual = distance.argmin(axis=0)[best] == np.arange(len(best))
+    best, each = distance.argmin(axis=1), np.arange(len(distance))
+    mutual = distance.argmin(axis=0)[best] == each
+    first = distance[each, best]
+    distance[each, best] = 256
+    second = distance.min(axis=1)
     good = mutual & (first <= _MAX_DESCRIPTOR_DISTANCE) & (first < _MAX_DISTANCE_RATIO * second)
     return points_left[good], points_right[best[good]]
 
