@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import Counter
 
@@ -26,7 +25,7 @@ class PairWatch:
     def __init__(self) -> None:
         self.last = PairCheck(())
         self.faults: tuple[Finding, ...] = ()
-        self._checked_s = -math.inf
+        self._checked_s: float | None = None
         self._in_a_row: Counter[str] = Counter()
         self._told_s: dict[str, float] = {}
 
@@ -41,10 +40,14 @@ class PairWatch:
         A frame that waits goes first. On a node that is always behind one always waits: there a check is put off by one more
         period at most.
         """
-        waited_s = time.monotonic() - self._checked_s
-        due = bool(period_s) and waited_s >= (2 * period_s if frame_waits and math.isfinite(waited_s) else period_s)
+        if not period_s:
+            return False
+        now_s = time.monotonic()
+        if self._checked_s is None:
+            self._checked_s = now_s - period_s
+        due = now_s - self._checked_s >= period_s * (2 if frame_waits else 1)
         if due:
-            self._checked_s = time.monotonic()
+            self._checked_s = now_s
         return due
 
     def take(self, check: PairCheck) -> list[Finding]:

@@ -106,7 +106,8 @@ class StereoDepthNode(DepthNode[StereoSettings, StereoDepthEstimator]):
     def _check(self, messages: tuple[Any, ...], pair: stereo_frames.StereoPair, prediction: StereoPrediction) -> None:
         """Now and then, and not while a frame waits, see what ruins depth quietly."""
         settings, log = self.settings, self.get_logger()
-        if not self._watch.due(settings.rectification_check_period, self.frame_waits):
+        frame_waits = self.frame_waits and not settings.hold_when_wrong  # which asks for safety first
+        if not self._watch.due(settings.rectification_check_period, frame_waits):
             return
         with self.diagnostics.stage("pair check"):
             news = self._watch.take(stereo_frames.check(messages, pair, prediction, settings))

@@ -75,7 +75,7 @@ def test_calibration_of_another_size() -> None:
     assert (finding.level, finding.value) == ("warning", "640x480, calibrated at 1280x960")
 
 
-@pytest.mark.parametrize(("rows", "level"), [(1, "ok"), (2, "warning"), (-2, "warning"), (5, "error")])
+@pytest.mark.parametrize(("rows", "level"), [(1, "ok"), (2, "warning"), (-2, "warning"), (5, "warning"), (8, "error")])
 def test_row_offset(frame: StereoFrame, rows: int, level: str) -> None:
     finding = only(check_pair(frame.left, np.roll(frame.right, rows, axis=0)).findings, "row offset")
     assert finding.level == level

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from ros_harness import StereoSource, float_map
 from sensor_msgs.msg import Image
 from stereo_msgs.msg import DisparityImage
@@ -76,11 +78,13 @@ def test_misaligned_rows_are_told_once_and_in_diagnostics(ros, rig, frame):
     source.publish(frame.left, frame.right, rig, STAMP_NS)
     ros.wait_for(lambda: depths, "depth")
     ros.wait_for(lambda: abs(offset(diagnostics)) < 0.3, "an offset near 0 in the diagnostics")
-    assert "rows off" not in node.log
+    assert "row offset" not in node.log
     lower = np.roll(frame.right, 4, axis=0)
     source.publish(frame.left, lower, rig, STAMP_NS + 1)
-    ros.wait_for(lambda: "right is +4.0 rows off left" in node.log, "the warning")
+    ros.wait_for(lambda: re.search(r"WARN.*row offset: the right image is [34]\.\d+ px lower -> ", node.log), "the warning")
     ros.wait_for(lambda: abs(offset(diagnostics) - 4) < 0.3, "an offset of 4 in the diagnostics")
+    ros.wait_for(lambda: diagnostics[-1].status[0].level == DiagnosticStatus.WARN, "a warning in the diagnostics")
+    assert "row offset: the right image is" in diagnostics[-1].status[0].message
 
 
 def offset(diagnostics: list[DiagnosticArray]) -> float:

@@ -20,7 +20,9 @@ from vizion3d.runtime.threads import set_threads
 if TYPE_CHECKING:
     import numpy as np
 
+    from vizion3d.camera import Calibration
     from vizion3d.rectify import RectifiedPair
+    from vizion3d.stereo.pair_check import PairCheck
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -45,6 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     from vizion3d.cli.files import write_depth_png, write_pfm, write_rgb_png
     from vizion3d.images import load_rgb_pair
     from vizion3d.stereo import Reason, StereoDepthEstimator
+    from vizion3d.stereo.pair_check import check_pair
     from vizion3d.visualize import colorize_disparity, colorize_labels
 
     options = read_options(arguments, RobotStereoOptions)
@@ -56,13 +59,16 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if arguments.rectify == "yes" and not arguments.calib:
         raise InputError("--rectify yes needs the calibration of the raw images: give --calib")
-    pair = _rectified(*load_rgb_pair(arguments.left, arguments.right, ("LEFT", "RIGHT"), options), arguments)
+    images = load_rgb_pair(arguments.left, arguments.right, ("LEFT", "RIGHT"), options)
+    pair, calibrations = _as_rectified(*images, arguments)
     left = pair.left
     estimator = StereoDepthEstimator.open(options.model, options)
     start = time.perf_counter()
     prediction = estimator.estimate(pair.left, pair.right, pair.rig, pair.shown, **options.matching())
     depth_m = prediction.masked_depth(options).cpu().numpy()
     seconds = time.perf_counter() - start
+    rig = pair.rig if arguments.calib else None
+    check = check_pair(left, pair.right, rig, prediction=prediction, limits=options, calibrations=calibrations)
 
     valid = np.isfinite(depth_m)
     disparity_px = np.where(valid, prediction.disparity_px.cpu().numpy(), np.nan)
@@ -78,6 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
         pfm_path = disparity_path.with_suffix(".pfm")
         write_pfm(pfm_path, disparity_px)
         print(f"disparity on {valid.mean():.1%} of the pixels; depth and a point cloud need a calibration: give --calib")
+        _print_faults(check)
         print(f"{disparity_path}  coloured\n{pfm_path}  pixels, NaN = no disparity\n{reason_path}  why a pixel has none")
         return 0
     write_depth_png(depth_path, depth_m)
@@ -89,13 +96,16 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"depth {near:.3f} to {far:.3f} m, median {middle:.3f} m, on {valid.mean():.1%} of the pixels")
     else:
         print(f"no pixel has a depth below {options.z_far} m: check the calibration, and whether left and right are swapped")
+    _print_faults(check)
     print(f"{depth_path}  16-bit, millimetres, 0 = no depth\n{disparity_path}  coloured")
     print(f"{reason_path}  why a pixel has no depth\n{cloud_path}  OpenGL axes, metres")
     return 0
 
 
-def _rectified(left: np.ndarray, right: np.ndarray, arguments: argparse.Namespace) -> RectifiedPair:
-    """The pair of (H, W, 3) images with its rig, rectified if it is raw."""
+def _as_rectified(
+    left: np.ndarray, right: np.ndarray, arguments: argparse.Namespace
+) -> tuple[RectifiedPair, tuple[Calibration, Calibration] | None]:
+    """The pair of (H, W, 3) images with its rig, rectified if it is raw; and the calibrations, if any, of one that was not."""
     from vizion3d.calibration_files import load_calibrations
     from vizion3d.camera import StereoRig
     from vizion3d.errors import CalibrationError
@@ -104,10 +114,10 @@ def _rectified(left: np.ndarray, right: np.ndarray, arguments: argparse.Namespac
 
     size = left.shape[1], left.shape[0]
     if not arguments.calib:
-        return RectifiedPair(left, right, StereoRig.uncalibrated(*size))
+        return RectifiedPair(left, right, StereoRig.uncalibrated(*size)), None
     files = arguments.left, arguments.right
     calibrations = load_calibrations(arguments.calib, size, images=files, cameras=arguments.cameras)
-    as_they_are = RectifiedPair(left, right, StereoRig.from_calibrations(*calibrations, size))
+    as_they_are = RectifiedPair(left, right, StereoRig.from_calibrations(*calibrations, size)), calibrations
     if arguments.rectify == "no":
         return as_they_are
     try:
@@ -120,4 +130,11 @@ def _rectified(left: np.ndarray, right: np.ndarray, arguments: argparse.Namespac
         if not is_raw(left, right, rectifier):
             return as_they_are
         print("the images are raw by how their rows line up, and are rectified (--rectify yes)")
-    return rectifier(left, right)
+    return rectifier(left, right), None
+
+
+def _print_faults(check: PairCheck) -> None:
+    """One line about what ruins the depth, with the cure of the worst; none if nothing does."""
+    if faults := check.faults:
+        others = "".join(f"; {fault.what}: {fault.value}" for fault in faults[1:])
+        print(f"{faults[0].level}: {faults[0]}{others}")
