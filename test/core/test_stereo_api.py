@@ -102,6 +102,7 @@ def test_command_has_the_agreed_fields_and_defaults():
         "return_raw_depth",
         "return_point_cloud",
         "advanced_config",
+        "shown",  # ours, after the page's
     ]
     command = StereoDepthCommand("left.png", "right.png")
     assert command.model_backend == "s2m2-s"
