@@ -79,7 +79,7 @@ ROS = {
     "diagnostic_msgs rcl_interfaces rclpy torch",
     "stereo_node": "core.bit_depth core.errors core.stereo node pair_watch program settings stereo_frames worker "
     "diagnostic_msgs",
-    "mono_node": "core.bit_depth core.lifting mono_frames node program settings worker",
+    "mono_node": "core.bit_depth core.errors core.lifting mono_frames node program settings worker",
     "launching": "launch launch_ros yaml",
     # stand-ins for those without a robot
     "domains": "",

@@ -11,6 +11,7 @@ if __name__ == "__main__":  # before the slow imports, for Ctrl-C to be quiet du
 from typing import Any
 
 from vizion3d.bit_depth import Levels
+from vizion3d.errors import Vizion3dError
 from vizion3d.lifting import MonoDepthEstimator
 from vizion3d_ros import mono_frames
 from vizion3d_ros.node import DepthNode
@@ -52,7 +53,10 @@ class MonoDepthNode(DepthNode[MonoSettings, MonoDepthEstimator]):
     def open_estimator(self) -> MonoDepthEstimator:
         """See `DepthNode.open_estimator`."""
         settings = self.settings
-        return MonoDepthEstimator.open(settings.model, settings, max_depth_m=settings.max_depth or None)
+        try:
+            return MonoDepthEstimator.open(settings.model, settings, max_depth_m=settings.max_depth or None)
+        except Vizion3dError as error:  # in the words of this door
+            raise type(error)(str(error).replace("max_depth_m=", "max_depth:=")) from None
 
     def inputs(self) -> dict[str, type]:
         """See `DepthNode.inputs`."""

@@ -141,13 +141,16 @@ def run(make_node: Callable[[], N], args: list[str] | None = None, until: Callab
         Exit status: 0 after a signal or an outside shutdown, 1 if the node could not be made.
 
     Raises:
-        InputError: an argument is not UTF-8.
+        InputError: an argument is not UTF-8, or nothing that ROS knows.
     """
     import rclpy
     from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
+    from rclpy.utilities import remove_ros_args
 
     check_arguments(args)
+    if args is None and (unknown := remove_ros_args()[1:]):
+        raise InputError(f"what is {' '.join(unknown)}? Parameters are given as: --ros-args -p NAME:=VALUE")
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     node = None
     try:

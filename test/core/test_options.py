@@ -13,7 +13,7 @@ import pytest
 
 from vizion3d import options
 from vizion3d.cli import mono, stereo
-from vizion3d.cli.flags import read_options
+from vizion3d.cli.flags import in_flags, read_options
 from vizion3d.errors import InputError
 from vizion3d.lifting import DepthEstimationAdvanceConfig, DepthEstimationCommand, MonoDepthEstimator
 from vizion3d.option_records import Options, build, flag_of, opening_part, value_of, walk, without_effect
@@ -133,3 +133,20 @@ def test_options_of_other_models_are_named_with_the_legal_ones():
 def test_options_know_no_torch_and_no_numpy():
     script = "import sys, vizion3d.options; assert not {'torch', 'numpy', 'cv2'} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("use input_size=392 or less", "use --input-size 392 or less"),
+        ("pass max_depth_m=20 (hypersim) or max_depth_m=80.", "pass --max-depth 20 (hypersim) or --max-depth 80."),
+        ("to fix that: image_bits 12", "to fix that: --image-bits 12"),
+        ("(to fix that: image_range [0, 900])", "(to fix that: --image-range 0 900)"),
+        ("say image_range: [darkest, brightest], and", "say --image-range darkest brightest, and"),
+        ("s2m2.max_size is (1, 2); each", "--s2m2-max-size is (1, 2); each"),
+        ("there is no file a/image_bits/z_far.png", "there is no file a/image_bits/z_far.png"),
+        ("the model of that device", "the model of that device"),
+    ],
+)
+def test_texts_name_options_as_the_command_has_them(text, expected):
+    assert in_flags(text) == expected

@@ -219,6 +219,14 @@ def test_raw_recording(ros, vits_file, data):
     assert all(np.isfinite(xyz(cloud)).all(axis=-1).mean() > 0.9 for cloud in clouds)
 
 
+def test_metric_weights_without_their_range_are_refused_in_words_of_this_door(ros, vits_file, tmp_path):
+    file = tmp_path / "my_metric_hypersim.pth"
+    file.symlink_to(vits_file)
+    node = ros.start("mono_node", parameters={"model": file})
+    assert node.wait() == 1
+    assert "pass max_depth:=20 (hypersim)" in node.log and "max_depth_m" not in node.log
+
+
 def test_missing_weights_end_it_with_the_command_that_gets_them(ros, tmp_path, monkeypatch):
     monkeypatch.setenv("VIZION3D_OFFLINE", "1")
     monkeypatch.setenv("VIZION3D_MODEL_CACHE", str(tmp_path))

@@ -155,6 +155,15 @@ def test_a_wrong_bag_is_told_in_one_sentence(start, tmp_path):
     assert told[1] == "error: the camera or the depth node ended early; see above"
 
 
+@pytest.mark.parametrize("arguments", [["z_far:=3"], ["--z-far", "3", "--ros-args", "-p", "model:=sgbm"]])
+def test_arguments_that_nobody_reads_are_refused(start, arguments):
+    node = start("vizion3d_ros.stereo_node", *arguments)
+    output, _ = node.communicate(timeout=TIMEOUT_S)
+    text = " ".join(arguments).partition(" --ros-args")[0]
+    assert node.returncode == 2
+    assert output == f"error: what is {text}? Parameters are given as: --ros-args -p NAME:=VALUE\n"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes on Linux")
 @pytest.mark.parametrize("command", [["viewer_node", "--ros-args", "-p", "out:=b\udce9"], ["bag_player", "b\udce9"]])
 def test_an_argument_that_is_not_utf_8_is_told_in_one_sentence(start, command):

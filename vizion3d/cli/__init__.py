@@ -14,6 +14,7 @@ from importlib.metadata import entry_points
 
 import vizion3d
 from vizion3d.cli import calib, doctor, eval, mono, stereo, weights
+from vizion3d.cli.flags import FlagFormatter, in_flags
 from vizion3d.errors import Vizion3dError
 from vizion3d.runtime.threads import wait_passively
 
@@ -34,11 +35,13 @@ def main(arguments: list[str] | None = None) -> int:
     wait_passively()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be in the encoding of the terminal
-    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
+    handler = logging.StreamHandler()
+    handler.setFormatter(FlagFormatter("%(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     try:
         return options.run(options)
     except (Vizion3dError, OSError) as error:
-        print(f"vizion3d: error: {error}", file=sys.stderr)
+        print(f"vizion3d: error: {in_flags(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

@@ -62,6 +62,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     answer.add_argument("--prediction", type=Path, metavar="PATH", help="map instead of a model: a file, or a folder of files")
     answer.add_argument("--prediction-encoding", metavar="E", help="of the prediction, as for --encoding")
     answer.add_argument("--device", default="auto", help="auto, cpu, mps, cuda or cuda:N (default: %(default)s)")
+    answer.add_argument("--input-size", type=int, default=518, help="of a mono model, pixels (default: %(default)s)")
+    answer.add_argument("--max-depth", type=float, metavar="M", help="range of metric mono weights that have no known one")
     answer.add_argument("--z-far", type=float, metavar="M", help="farthest valid depth (default: 50 m, none without --calib)")
     answer.add_argument("--scale", type=float, help="size to match at, as a part of the image size (default: automatic)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write eval.json and the pictures of the errors there")
@@ -274,7 +276,10 @@ def _mono_depth(options: argparse.Namespace, truth_m: np.ndarray) -> np.ndarray:
     if rgb.shape[:2] != truth_m.shape:
         sizes = [f"{m.shape[1]}x{m.shape[0]}" for m in (rgb, truth_m)]
         raise InputError(f"{options.inputs[0]} is {sizes[0]} but {options.truth} is {sizes[1]}; they must be equal")
-    prediction = MonoDepthEstimator(options.model[0], options.device).estimate(rgb)
+    estimator = MonoDepthEstimator(
+        options.model[0], options.device, input_size=options.input_size, max_depth_m=options.max_depth or None
+    )
+    prediction = estimator.estimate(rgb)
     if prediction.is_metric:
         return prediction.depth_m.cpu().double().numpy()
     print("the model is relative: its inverse depth is scaled and shifted to fit the truth best")

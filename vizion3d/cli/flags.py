@@ -4,11 +4,38 @@
 from __future__ import annotations
 
 import argparse
+import logging
+import re
 from typing import Any, TypeVar
 
 from vizion3d.option_records import Options, build, flag_of, range_text, walk
+from vizion3d.options import RobotMonoOptions, RobotStereoOptions
 
 T = TypeVar("T", bound=Options)
+
+# Names of options that are no plain words, and that of Python for one which the command calls otherwise.
+_FLAGS = {
+    name: flag_of(name) for kind in (RobotMonoOptions, RobotStereoOptions) for name, _ in walk(kind) if re.search(r"[_.]", name)
+} | {"max_depth_m": "--max-depth"}
+_NAMES = re.compile(rf"(?<![\w./-])({'|'.join(map(re.escape, _FLAGS))})(?!\w|\.\w)(?:=|:? (?=\[))?(?:\[([^][]*)\])?")
+
+
+def in_flags(text: str) -> str:
+    """A text about options by their names, for those who have flags: "image_range [0, 9]" becomes "--image-range 0 9"."""
+
+    def flag(match: re.Match[str]) -> str:
+        numbers = "" if match[2] is None else match[2].replace(",", "")
+        return _FLAGS[match[1]] + (f" {numbers}" if match[0] != match[1] else "")
+
+    return _NAMES.sub(flag, text)
+
+
+class FlagFormatter(logging.Formatter):
+    """Log lines with options as flags."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See `logging.Formatter.format`."""
+        return in_flags(super().format(record))
 
 
 def add_option_flags(parser: argparse.ArgumentParser, kind: type[Options]) -> None:

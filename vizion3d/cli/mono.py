@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vizion3d.cli.flags import add_option_flags, read_options
+from vizion3d.cli.flags import add_option_flags, in_flags, read_options
 from vizion3d.options import RobotMonoOptions
 from vizion3d.runtime.threads import set_threads
 
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
             if len(arguments.images) == 1:
                 raise
             failed += 1
-            line = f"{image}: skipped: {error}"
+            line = f"{image}: skipped: {in_flags(str(error))}"
         show_progress(None, 0)
         print(line)
     return 1 if failed else 0

@@ -221,7 +221,7 @@ def _cloud(prediction: MonoPrediction, rgb: np.ndarray, config: DepthEstimationA
 
 def _open_estimator(model: str | os.PathLike[str], config: DepthEstimationAdvanceConfig) -> MonoDepthEstimator:
     """Estimators stay loaded between runs; a file that was replaced is loaded anew."""
-    mtime_ns = weights.resolve(model).stat().st_mtime_ns
+    mtime_ns = weights.resolve(model, known=weights.names("mono")).stat().st_mtime_ns
     return _load_estimator(os.fspath(model), opening_part(config, MonoOptions), config.max_depth_m, mtime_ns)
 
 

@@ -216,7 +216,9 @@ def _tell_assumed_rig() -> None:
 
 def _open_estimator(model: str | os.PathLike[str], config: StereoDepthAdvancedConfig) -> StereoDepthEstimator:
     """Estimators stay loaded between runs; a weights file that was replaced is loaded anew."""
-    mtime_ns = None if model in WITHOUT_WEIGHTS else weights.resolve(model).stat().st_mtime_ns
+    mtime_ns = None
+    if model not in WITHOUT_WEIGHTS:
+        mtime_ns = weights.resolve(model, known=[*WITHOUT_WEIGHTS, *weights.names("stereo")]).stat().st_mtime_ns
     estimator = _load_estimator(os.fspath(model), opening_part(config, StereoOptions), mtime_ns)
     estimator.tell_without_effect(config)
     return estimator

@@ -4,7 +4,7 @@
 from vizion3d.weights.architectures import ARCHITECTURES, Architecture
 from vizion3d.weights.checkpoint import read_state_dict
 from vizion3d.weights.locate import LocatedWeights, locate
-from vizion3d.weights.registry import RECORDS, WeightsRecord, find, match
+from vizion3d.weights.registry import RECORDS, WeightsRecord, find, match, names
 from vizion3d.weights.store import cache_dir, cache_path, resolve, verify
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "find",
     "locate",
     "match",
+    "names",
     "read_state_dict",
     "resolve",
     "verify",

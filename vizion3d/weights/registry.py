@@ -3,6 +3,7 @@
 
 import difflib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
 from urllib.parse import urlsplit
@@ -128,8 +129,17 @@ RECORDS: tuple[WeightsRecord, ...] = (
 )
 
 
-def find(name: str) -> WeightsRecord:
+def names(task: Task) -> list[str]:
+    """The names of the weights for a task."""
+    return [record.name for record in RECORDS if record.task == task]
+
+
+def find(name: str, known: Sequence[str] = ()) -> WeightsRecord:
     """The record of that name.
+
+    Args:
+        name: of weights.
+        known: what can be had at this door, for the message; by default every name there is.
 
     Raises:
         WeightsError: No record has that name; the message lists near ones and all.
@@ -137,10 +147,10 @@ def find(name: str) -> WeightsRecord:
     for record in RECORDS:
         if record.name == name:
             return record
-    names = [record.name for record in RECORDS]
-    close = difflib.get_close_matches(name.lower(), names, n=3)
+    known = known or [record.name for record in RECORDS]
+    close = difflib.get_close_matches(name.lower(), known, n=3)
     hint = f"; did you mean {' or '.join(close)}?" if close else "."
-    raise WeightsError(f"No weights are named {name!r}{hint} Known names: {', '.join(names)}.")
+    raise WeightsError(f"No weights are named {name!r}{hint} Known names: {', '.join(known)}.")
 
 
 def match(source: str | os.PathLike[str]) -> WeightsRecord | None:

@@ -14,6 +14,7 @@ import hashlib
 import logging
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
@@ -66,7 +67,11 @@ def cache_path(name_or_url: str) -> Path:
 
 
 def resolve(
-    name_or_path_or_url: str | os.PathLike[str], *, offline: bool | None = None, progress: Progress | None = None
+    name_or_path_or_url: str | os.PathLike[str],
+    *,
+    offline: bool | None = None,
+    progress: Progress | None = None,
+    known: Sequence[str] = (),
 ) -> Path:
     """The weights file on this disk, fetched into the cache if it is not there yet.
 
@@ -77,6 +82,7 @@ def resolve(
         name_or_path_or_url: Registry name ("depth-anything-v2-small"), http(s) address, or path.
         offline: Never use the network. None asks the environment variable `VIZION3D_OFFLINE` (1, true, yes, on).
         progress: Called with (bytes so far, bytes in all or None); None shows a bar if standard error is a terminal.
+        known: Names to list if there is none like this one; by default all.
 
     Raises:
         WeightsError: The name is unknown, the file cannot be had, or it is not what it should be.
@@ -84,10 +90,11 @@ def resolve(
     local = _local_file(name_or_path_or_url)
     if local is not None:
         return local
-    remote = _remote(os.fspath(name_or_path_or_url))
+    remote = _remote(os.fspath(name_or_path_or_url), known)
     if not remote.cached:
         if offline or (offline is None and _offline_by_environment()):
-            raise _unavailable(remote, f"It is not in the cache and offline mode is on ({OFFLINE_VARIABLE}).")
+            reason = f"It is not in the cache and offline mode is on ({OFFLINE_VARIABLE})."
+            raise _unavailable(remote, reason, f"{OFFLINE_VARIABLE}=0 vizion3d weights get {remote.label}")
         try:
             _fetch(remote, progress)
         except WeightsError as error:
@@ -125,17 +132,17 @@ def _local_file(source: str | os.PathLike[str]) -> Path | None:
     raise WeightsError(f"The weights file {os.fspath(source)!r} {kind}. Give a file, an http(s) address or a known name.")
 
 
-def _remote(name_or_url: str) -> _Remote:
+def _remote(name_or_url: str, known: Sequence[str] = ()) -> _Remote:
     if not registry.is_url(name_or_url):
-        record = registry.find(name_or_url)
+        record = registry.find(name_or_url, known)
         return _Remote(record.name, record.url, cache_dir() / record.name / record.file_name, record)
     url = urldefrag(name_or_url).url
-    known = registry.match(url)
-    if known and known.url == url.split("?")[0]:
-        return _remote(known.name)
+    matched = registry.match(url)
+    if matched and matched.url == url.split("?")[0]:
+        return _remote(matched.name)
     folder = f"url-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
     file_name = re.sub(r"[^\w.-]", "_", unquote(urlsplit(url).path.rpartition("/")[2]), flags=re.ASCII)
-    return _Remote(url, url, cache_dir() / folder / (file_name.lstrip(".") or "weights.pth"), known)
+    return _Remote(url, url, cache_dir() / folder / (file_name.lstrip(".") or "weights.pth"), matched)
 
 
 def _offline_by_environment() -> bool:
@@ -172,10 +179,9 @@ def _announce(remote: _Remote) -> None:
         )
 
 
-def _unavailable(remote: _Remote, reason: str) -> WeightsError:
+def _unavailable(remote: _Remote, reason: str, command: str = "") -> WeightsError:
+    """The error about weights that could not be had; `command` would fetch them, "" if that has just failed."""
+    fetch = f"  fetch them with:    {command}\n  or bring the file:  " if command else "  bring the file:     "
     return WeightsError(
-        f"The weights {remote.label} cannot be had. {reason}\n"
-        f"  fetch them with:    vizion3d weights get {remote.label}\n"
-        f"  or bring the file:  {remote.url}\n"
-        f"  to this place:      {remote.file}"
+        f"The weights {remote.label} cannot be had. {reason}\n{fetch}{remote.url}\n  to this place:      {remote.file}"
     )

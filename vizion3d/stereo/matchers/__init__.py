@@ -91,7 +91,7 @@ def open_matcher(model: str | os.PathLike[str], options: StereoOptions) -> Stere
     if model in WITHOUT_WEIGHTS:
         return _module(str(model)).load(options)
     runtime.check(options.device, options.precision)
-    located = weights.locate(model, "stereo")
+    located = weights.locate(model, "stereo", WITHOUT_WEIGHTS)
     return _module(weights.ARCHITECTURES[located.architecture].folder).load(located, options)
 
 
