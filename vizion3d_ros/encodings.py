@@ -161,5 +161,5 @@ def _rgb_from_cv_bridge(message: Image) -> np.ndarray:
         return CvBridge().imgmsg_to_cv2(message, "rgb8")
     except Exception:  # of many kinds, with words of OpenCV that help no user
         raise InputError(
-            f'image encoding "{message.encoding}" is not supported, and cv_bridge cannot turn it into rgb8; supported: {known}'
+            f'image encoding "{message.encoding}" is not supported; supported: {known}. cv_bridge cannot read it either'
         ) from None
