@@ -52,7 +52,9 @@ MESSAGES = "builtin_interfaces sensor_msgs std_msgs stereo_msgs"
 ROS = {
     "__init__": "",
     # no rclpy: for every door that speaks in messages
-    "conversions": f"core.bit_depth core.camera core.errors core.geometry core.stereo encodings {MESSAGES} numpy torch",
+    "conversions": f"core.bit_depth core.camera core.errors core.geometry core.stereo compressed_images "
+    f"encodings {MESSAGES} numpy torch",
+    "compressed_images": "core.errors encodings cv2 numpy PIL sensor_msgs",
     "encodings": "core.errors cv2 cv_bridge numpy sensor_msgs",
     "pairing": "",
     "pairing_filter": "conversions pairing",

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from builtin_interfaces.msg import Time
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
 from std_msgs.msg import Header
 from stereo_msgs.msg import DisparityImage
 
@@ -20,7 +20,7 @@ from vizion3d.camera import Calibration, PinholeCamera
 from vizion3d.errors import InputError
 from vizion3d.geometry import flip_optical_opengl
 from vizion3d.stereo import StereoPrediction
-from vizion3d_ros import encodings
+from vizion3d_ros import compressed_images, encodings
 
 _RANGE_STEP_PX = 32
 
@@ -30,22 +30,30 @@ def stamp_ns(stamp: Time) -> int:
     return stamp.sec * 1_000_000_000 + stamp.nanosec
 
 
-def rgb_from_images(messages: Sequence[Image], levels: Levels) -> list[np.ndarray]:
+def image_size_wh(message: Image | CompressedImage) -> tuple[int, int] | None:
+    """(width, height) of an image; None if it is compressed and cannot be read."""
+    return compressed_images.size_wh(message) if isinstance(message, CompressedImage) else (message.width, message.height)
+
+
+def rgb_from_images(messages: Sequence[Image | CompressedImage], levels: Levels) -> list[np.ndarray]:
     """Decode the image messages of one moment to (H, W, 3) uint8 RGB. rgb8 is not copied; `step` is honoured.
 
     Args:
-        messages: one image, or a pair.
+        messages: one image, or a pair, compressed or not.
         levels: brings 16-bit images to 8 bits, all of one moment by the same range.
 
     Raises:
         InputError: an encoding is not supported, or size, step and amount of data do not fit together.
     """
-    raw = [encodings.raw_pixels(message) for message in messages]
+    raw = [
+        compressed_images.raw_pixels(message) if isinstance(message, CompressedImage) else encodings.raw_pixels(message)
+        for message in messages
+    ]
     pixels = levels.to_8_bit(*(one.values for one in raw))
     return [encodings.to_rgb(image, one.code) for image, one in zip(pixels, raw, strict=True)]
 
 
-def rgb_from_image(message: Image, levels: Levels | None = None) -> np.ndarray:
+def rgb_from_image(message: Image | CompressedImage, levels: Levels | None = None) -> np.ndarray:
     """Decode one image message as `rgb_from_images` does, by its own levels if there is no stream of them."""
     return rgb_from_images([message], levels or Levels())[0]
 

@@ -84,6 +84,12 @@ def raw_pixels(message: Image) -> RawPixels:
     return RawPixels(_rgb_from_cv_bridge(message), None)
 
 
+def single_channel_code(encoding: str) -> int:
+    """OpenCV's code for one channel of this encoding: of a Bayer pattern its own, else that of grey."""
+    channels, code = _BYTES.get(_DEEP.get(encoding, ("", encoding))[1], (1, None))
+    return cv2.COLOR_GRAY2RGB if channels != 1 or code is None else code
+
+
 def to_rgb(pixels: np.ndarray, code: int | None) -> np.ndarray:
     """(H, W) or (H, W, channels) uint8 and the code of `raw_pixels` -> (H, W, 3) RGB."""
     if code is None:

@@ -42,7 +42,7 @@ def _type_misfit(publisher: TopicEndpointInfo, kind: type) -> str:
     wanted = type_name(kind)
     if publisher.topic_type == wanted:
         return ""
-    advice = {(_RAW, _COMPRESSED): "compressed", (_COMPRESSED, _RAW): "raw"}.get((wanted, publisher.topic_type))
+    advice = _transport(wanted, publisher.topic_type)
     fix = f"set image_transport to {advice}" if advice else "remap to a topic of that type"
     return f"a {publisher.topic_type}, not a {wanted}: {fix}"
 
@@ -57,7 +57,11 @@ def _qos_misfit(publisher: TopicEndpointInfo, asked: QoSProfile) -> str:
 
 
 def nearest_topic(node: Node, topic: str, kind: type) -> tuple[str, str] | None:
-    """The published topic with images, or with CameraInfo, whose name is most like this one, and its type; None without one."""
+    """The published topic with images, or with CameraInfo, whose name is most like this one; None without one.
+
+    Returns:
+        Its name, and the image_transport that it needs; "" if that is the one in use.
+    """
     own = {publisher.topic_name for publisher in node.publishers}
     alike = _ALIKE.get(kind, (type_name(kind),))
     known = {
@@ -66,7 +70,12 @@ def nearest_topic(node: Node, topic: str, kind: type) -> tuple[str, str] | None:
         if types[0] in alike and name not in own and node.count_publishers(name)
     }
     near = difflib.get_close_matches(topic, known, n=1)
-    return (near[0], known[near[0]]) if near else None
+    return (near[0], _transport(type_name(kind), known[near[0]])) if near else None
+
+
+def _transport(wanted: str, there: str) -> str:
+    """The image_transport for a topic of type `there` where one of type `wanted` was expected; "" if that is not it."""
+    return {(_RAW, _COMPRESSED): "compressed", (_COMPRESSED, _RAW): "raw"}.get((wanted, there), "")
 
 
 def type_name(kind: type) -> str:

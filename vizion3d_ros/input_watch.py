@@ -27,6 +27,7 @@ class InputWatch:
     Args:
         node: whose inputs they are.
         types: relative topic -> message type.
+        full_name: gives the name under which a topic is subscribed.
         pairing: of the images among them.
         warn: gets (what it is about, text).
 
@@ -34,10 +35,13 @@ class InputWatch:
         arrivals: of messages.
     """
 
-    def __init__(self, node: Node, types: Mapping[str, type], pairing: Pairing, warn: Warn) -> None:
+    def __init__(
+        self, node: Node, types: Mapping[str, type], full_name: Callable[[str], str], pairing: Pairing, warn: Warn
+    ) -> None:
         self.arrivals = Arrivals()
         self._node = node
         self._types = types
+        self._full_name = full_name
         self._pairing = pairing
         self._warn = warn
         self._counts_before: Counter[str] = Counter()
@@ -127,7 +131,13 @@ class InputWatch:
 
     def _did_you_mean(self, topic: str) -> str:
         near = graph.nearest_topic(self._node, self._full_name(topic), self._types[topic])
-        return f"Did you mean {near[0]}? Then remap: -r {topic}:={near[0]}" if near else ""
+        if near is None:
+            return ""
+        name, transport = near
+        base = name.removesuffix("/compressed")
+        wanted = self._full_name(topic).removesuffix("/compressed")
+        fixes = [f"image_transport:={transport}" if transport else "", f"-r {topic}:={base}" if base != wanted else ""]
+        return f"Did you mean {name}? Then set {' and '.join(filter(None, fixes))}"
 
     def _lossy_images(self, arrived: Counter[str]) -> str:
         """Image topics of which less than half arrives, measured by the CameraInfo that is sent with each image."""
@@ -157,6 +167,3 @@ class InputWatch:
 
     def _names(self, topics: Collection[str]) -> str:
         return ", ".join(map(self._full_name, topics))
-
-    def _full_name(self, topic: str) -> str:
-        return self._node.resolve_topic_name(topic)

@@ -14,12 +14,12 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSPolicyKind, ReliabilityPolicy, qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
-from sensor_msgs.msg import CameraInfo
+from sensor_msgs.msg import CameraInfo, CompressedImage
 
 from vizion3d.errors import CalibrationError
 from vizion3d_ros import graph
 from vizion3d_ros.camera_infos import Frame, FrameCompleter
-from vizion3d_ros.conversions import stamp_ns
+from vizion3d_ros.conversions import image_size_wh, stamp_ns
 from vizion3d_ros.input_watch import InputWatch, Warn
 from vizion3d_ros.pairing import Pairing
 
@@ -30,6 +30,7 @@ except ImportError:  # Humble
 
 REPORT_PERIOD_S = 3.0
 WAIT_FOR_PARTNERS_S = 0.25
+COMPRESSED = "/compressed"
 _POLICIES = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY)
 
 
@@ -62,18 +63,24 @@ class SyncedInputs:
         self._completer = FrameCompleter(list(self._image_of), may_lack_info=first_alone, wait_s=WAIT_FOR_PARTNERS_S)
         self._first_alone = first_alone
         self._node = node
-        self._types = types
+        self._types = dict(types)
+        self._compressed = False
         self._on_frame = on_frame
         self._warn = warn
         self._on_error = on_error
         self._subscriptions: dict[str, Subscription] = {}
-        self._watch = InputWatch(node, types, self.pairing, warn)
+        self._watch = InputWatch(node, self._types, self.full_name, self.pairing, warn)
 
     def configure(self, tolerance_s: float, queue_size: int, queue_s: float = 1.0) -> None:
         """Set how stamps are matched; a tolerance of 0 is exact."""
         self.pairing.tolerance_ns = round(tolerance_s * 1e9)
         self.pairing.queue_size = queue_size
         self.pairing.queue_ns = round(queue_s * 1e9)
+
+    def use_compressed(self) -> None:
+        """Subscribe to images as image_transport compresses them. To be called before `subscribe`."""
+        self._compressed = True
+        self._types |= dict.fromkeys(self.pairing.topics, CompressedImage)
 
     @property
     def active(self) -> bool:
@@ -109,11 +116,11 @@ class SyncedInputs:
     def _subscribe(self, topic: str) -> None:
         overridden = self._is_overridden(topic)
         profile = copy.copy(qos_profile_sensor_data)  # overrides are written into the profile, one topic each
-        if not overridden and self._types[topic] is CameraInfo and graph.is_latched(self._node, self._full_name(topic)):
+        if not overridden and self._types[topic] is CameraInfo and graph.is_latched(self._node, self.full_name(topic)):
             profile.reliability, profile.durability = ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL
         self._subscriptions[topic] = self._node.create_subscription(
             self._types[topic],
-            topic,
+            self.full_name(topic),
             lambda message: self._on_message(topic, message),
             profile,
             event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),  # the report says it, in our words
@@ -123,17 +130,17 @@ class SyncedInputs:
 
     def _is_overridden(self, topic: str) -> bool:
         """Whether the user has chosen a QoS for a topic."""
-        prefix = f"qos_overrides.{self._full_name(topic)}.subscription."
+        prefix = f"qos_overrides.{self.full_name(topic)}.subscription."
         return any(name.startswith(prefix) for name in self._node._parameter_overrides)  # told nowhere else
 
     def _follow_publishers(self) -> None:
         """Subscribe again to CameraInfo whose publishers now offer another QoS."""
         for topic in self._image_of:
             subscription = self._subscriptions[topic]
-            if self._is_overridden(topic) or not self._node.count_publishers(self._full_name(topic)):
+            if self._is_overridden(topic) or not self._node.count_publishers(self.full_name(topic)):
                 continue
             latched = subscription.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
-            if latched != graph.is_latched(self._node, self._full_name(topic)):
+            if latched != graph.is_latched(self._node, self.full_name(topic)):
                 self._node.destroy_subscription(subscription)
                 self._subscribe(topic)
 
@@ -148,7 +155,7 @@ class SyncedInputs:
         jumps_before = self.pairing.jumps_back
         images = self.pairing.add(topic, stamp, message)
         if self.pairing.jumps_back > jumps_before:
-            self._warn("jump", f"stamps on {self._full_name(topic)} went back (bag loop or clock reset); continuing from there")
+            self._warn("jump", f"stamps on {self.full_name(topic)} went back (bag loop or clock reset); continuing from there")
         self._watch.matched(topic, images is not None)
         if images is None:
             return
@@ -176,8 +183,10 @@ class SyncedInputs:
     def _fitting(self, topic: str, stamp: int, info: Any, image: Any) -> Any:
         if info is None:
             return None
+        size_wh = image_size_wh(image)
         try:
-            self._completer.infos[topic].check_size(info, stamp, (image.width, image.height))
+            if size_wh is not None:
+                self._completer.infos[topic].check_size(info, stamp, size_wh)
         except CalibrationError as error:
             if not self._first_alone:
                 raise
@@ -193,5 +202,9 @@ class SyncedInputs:
         else:
             self._watch.report_idle()
 
-    def _full_name(self, topic: str) -> str:
-        return self._node.resolve_topic_name(topic)
+    def full_name(self, topic: str) -> str:
+        """The name under which an input is subscribed: remapped, and with what image_transport appends to it."""
+        name = self._node.resolve_topic_name(topic)
+        if self._compressed and topic in self.pairing.topics and not name.endswith(COMPRESSED):
+            name = self._node.resolve_topic_name(name + COMPRESSED)
+        return name

@@ -115,6 +115,8 @@ class DepthNode(Node, Generic[S, E]):
 
     def _start(self) -> None:
         """Advertise and begin to listen."""
+        if self.settings.image_transport == "compressed":
+            self._inputs.use_compressed()
         self._configure_inputs()
         self._outputs |= {topic: self._create_output(topic, kind) for topic, kind in self.topics().items()}
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 1)

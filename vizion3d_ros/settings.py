@@ -32,6 +32,12 @@ class CommonSettings(MessageSettings, ProgramOptions):
     """Parameters that every depth node has."""
 
     lazy: bool = option(True, "subscribe and compute only while somebody listens")
+    image_transport: str = option(
+        "raw",
+        "images as they are, or as JPEG or PNG on the topic IMAGE/compressed",
+        choices=("raw", "compressed"),
+        read_only=True,
+    )
     approximate_sync: bool = option(False, "match messages whose stamps are close instead of equal")
     approximate_sync_tolerance_seconds: float = option(
         0.01, "largest difference of stamps that still match, with approximate_sync", limits=(0.0, 1.0)

@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import time
 
+import cv2
+import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from ros_harness import make_header
-from sensor_msgs.msg import CameraInfo, Image
+from ros_harness import float_map, make_header
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from vizion3d.camera import PinholeCamera, StereoRig
 from vizion3d.synthetic import default_scene, render_stereo
@@ -27,10 +29,13 @@ SIDES = ("left", "right")
 class Driver:
     """A stereo camera in the test's process that can be made to have habits."""
 
-    def __init__(self, ros, info_qos=VOLATILE, image_qos=VOLATILE) -> None:
+    def __init__(
+        self, ros, info_qos=VOLATILE, image_qos=VOLATILE, image_kind=Image, suffix="", compress=("png", "rgb8")
+    ) -> None:
         self.ros, self.frame = ros, render_stereo(default_scene(), RIG)
+        self.compress = compress if image_kind is CompressedImage else None
         node = ros.node
-        self.images = {side: node.create_publisher(Image, f"{side}/image_rect", image_qos) for side in SIDES}
+        self.images = {side: node.create_publisher(image_kind, f"{side}/image_rect{suffix}", image_qos) for side in SIDES}
         self.infos = {side: node.create_publisher(CameraInfo, f"{side}/camera_info", info_qos) for side in SIDES}
 
     def wait_for_subscribers(self) -> None:
@@ -40,7 +45,15 @@ class Driver:
     def send_images(self, number: int, sides=SIDES) -> None:
         header = make_header(stamp_of(number))
         for side in sides:
-            self.images[side].publish(conversions.image_from_array(getattr(self.frame, side), "rgb8", header))
+            self.images[side].publish(self.image(getattr(self.frame, side), header))
+
+    def image(self, rgb, header):
+        if self.compress is None:
+            return conversions.image_from_array(rgb, "rgb8", header)
+        kind, encoding = self.compress
+        pixels = rgb[..., ::-1] if encoding == "rgb8" else cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+        data = cv2.imencode(f".{kind}", pixels)[1].tobytes()
+        return CompressedImage(header=header, format=f"{encoding}; {kind} compressed ", data=data)
 
     def send_infos(self, stamp_ns: int, rig=RIG) -> None:
         header = make_header(stamp_ns)
@@ -167,3 +180,41 @@ def test_publishers_of_best_effort_that_the_user_asks_reliably_are_named(ros):
     ros.wait_for(lambda: driver.images["right"].get_subscription_count(), "a subscription")
     text = "/left/image_rect of test_probe is published best effort but subscribed reliable: set reliability in qos_overrides"
     ros.wait_for(lambda: driver.send_infos(0) or text in node.log, "the misfit")
+
+
+@pytest.mark.parametrize(("kind", "encoding"), [("jpeg", "rgb8"), ("png", "mono8")])
+def test_compressed_images_are_taken_on_the_same_inputs(ros, kind, encoding):
+    node = ros.start_stereo_node(image_transport="compressed")
+    depths = ros.listen("depth/image_rect", Image)
+    driver = Driver(ros, image_kind=CompressedImage, suffix="/compressed", compress=(kind, encoding))
+    driver.wait_for_subscribers()
+    driver.run(20, 0.1, lambda number: driver.send_infos(stamp_of(number)))
+    ros.wait_for(lambda: 19 in answered(depths), "the last pair")
+    assert np.isfinite(float_map(depths[-1])).mean() > 0.5
+    assert "[WARN]" not in node.log
+
+
+def test_a_topic_of_another_type_is_named_with_what_to_set(ros):
+    node = ros.start_stereo_node()
+    ros.listen("depth/image_rect", Image)
+    driver = Driver(ros, image_kind=CompressedImage, compress=("png", "mono8"))
+    text = (
+        "/left/image_rect of test_probe is a sensor_msgs/msg/CompressedImage, not a sensor_msgs/msg/Image: "
+        "set image_transport to compressed"
+    )
+    ros.wait_for(lambda: driver.send_infos(0) or text in node.log, "the misfit")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "kind", "text"),
+    [
+        ("/compressed", CompressedImage, "Did you mean /left/image_rect/compressed? Then set image_transport:=compressed"),
+        ("_raw", Image, "Did you mean /left/image_rect_raw? Then set -r left/image_rect:=/left/image_rect_raw"),
+    ],
+)
+def test_a_similar_topic_is_suggested(ros, suffix, kind, text):
+    node = ros.start_stereo_node()
+    ros.listen("depth/image_rect", Image)
+    Driver(ros, image_kind=kind, suffix=suffix)
+    ros.wait_for(lambda: text in node.log, "the suggestion")
+    assert "nobody publishes /left/image_rect, /right/image_rect." in node.log

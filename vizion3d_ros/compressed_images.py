@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CompressedImage as image_transport sends it: JPEG, PNG and whatever else OpenCV reads."""
+
+from __future__ import annotations
+
+import io
+
+import cv2
+import numpy as np
+import PIL.Image
+from sensor_msgs.msg import CompressedImage
+
+from vizion3d.errors import InputError
+from vizion3d_ros.encodings import RawPixels, single_channel_code
+
+_CODES = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}  # OpenCV gives colours in this order, whatever was compressed
+
+
+def raw_pixels(message: CompressedImage) -> RawPixels:
+    """The pixels of a message. `format` tells what one channel means: "bayer_rggb8; png compressed " is a mosaic.
+
+    Raises:
+        InputError: the format is another than of pictures, or the data are damaged.
+    """
+    if "compressedDepth" in message.format:
+        raise InputError(
+            f'the compressed image has format "{message.format}": a depth image, not a picture; remap to the compressed images '
+            "of a camera"
+        )
+    data = np.frombuffer(message.data, np.uint8)
+    values = _decode(data) if data.size else None
+    if values is None:
+        raise InputError(
+            f'the compressed image of format "{message.format}" and {data.size} bytes cannot be read: it is damaged or neither '
+            "JPEG nor PNG"
+        )
+    if values.ndim == 2:
+        return RawPixels(values, single_channel_code(message.format.partition(";")[0].strip()))
+    return RawPixels(values, _CODES[values.shape[2]])
+
+
+def size_wh(message: CompressedImage) -> tuple[int, int] | None:
+    """(width, height) from the head of the data, without decoding them; None if it cannot be read."""
+    try:
+        with PIL.Image.open(io.BytesIO(message.data)) as image:
+            return image.size
+    except (OSError, ValueError):
+        return None
+
+
+def _decode(data: np.ndarray) -> np.ndarray | None:
+    try:
+        # As it is: of 8 or 16 bits, not turned by what a camera says of its pose, for the calibration is of these pixels.
+        return cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        return None
