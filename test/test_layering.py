@@ -82,7 +82,7 @@ ROS = {
     "stereo_node": "core.bit_depth core.errors core.stereo node pair_watch program settings stereo_frames worker "
     "diagnostic_msgs",
     "mono_node": "core.bit_depth core.errors core.lifting mono_frames node program settings worker",
-    "launching": "launch launch_ros yaml",
+    "launching": "core.option_records parameters launch launch_ros yaml",
     # stand-ins for those without a robot
     "domains": "",
     "image_arrivals": "",

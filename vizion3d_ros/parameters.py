@@ -42,7 +42,7 @@ def declare(node: Node, settings_type: type[T]) -> T:
     for name, field in walk(settings_type):
         metadata = field.metadata
         descriptor = ParameterDescriptor(
-            description=_describe(field),
+            description=describe(field),
             read_only=metadata["read_only"],
             additional_constraints=f"one of: {', '.join(metadata['choices'])}" if metadata["choices"] else "",
             # YAML makes an integer of the choice 12, and of the floats [0, 1].
@@ -61,7 +61,7 @@ def declare(node: Node, settings_type: type[T]) -> T:
                 name, doubles.get(name, default), descriptor, ignore_override=name in doubles
             ).value
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-            raise InputError(f"parameter {name}: {error}. {_describe(field)}") from None
+            raise InputError(f"parameter {name}: {error}. {describe(field)}") from None
     for sentence in unknown(overrides, [name for name, _ in walk(settings_type)]):
         node.get_logger().warning(sentence)
     return _build(settings_type, values)
@@ -113,7 +113,7 @@ def to_yaml(settings_type: type[Options]) -> str:
             lines.append(f"    {group}:")
         open_group = group
         indent = "      " if group else "    "
-        lines += [f"{indent}# {_describe(field)}", f"{indent}{own_name}: {_yaml_value(field.default)}"]
+        lines += [f"{indent}# {describe(field)}", f"{indent}{own_name}: {_yaml_value(field.default)}"]
     return "\n".join(lines) + "\n"
 
 
@@ -149,7 +149,8 @@ def _yaml_value(value: Any) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 
-def _describe(field: dataclasses.Field) -> str:
+def describe(field: dataclasses.Field) -> str:
+    """What an option does, with its legal values, in one line."""
     extras = [range_text(field), "set at start" if field.metadata["read_only"] else ""]
     extra = "; ".join(filter(None, extras))
     return field.metadata["text"] + (f" [{extra}]" if extra else "")

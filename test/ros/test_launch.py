@@ -7,18 +7,20 @@ import importlib.util
 from pathlib import Path
 
 import pytest
-import yaml
 
 pytest.importorskip("launch_ros", reason="launch_ros is not installed")
 
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch_ros.actions import Node
+from launch_ros.utilities import evaluate_parameters
 
 from launch import LaunchContext, LaunchDescription
+from vizion3d.option_records import walk
 from vizion3d_ros import mono_frames, stereo_frames
+from vizion3d_ros.settings import MonoSettings, StereoSettings
 
 LAUNCH = Path(__file__).parents[2] / "launch"
-COMMON = {"namespace", "params_file", "use_sim_time", "log_level", "model", "device", "approximate_sync", "rviz"}
+COMMON = {"namespace", "params_file", "use_sim_time", "log_level", "respawn", "rviz"}
 
 
 def describe(name: str) -> LaunchDescription:
@@ -28,39 +30,47 @@ def describe(name: str) -> LaunchDescription:
     return module.generate_launch_description()
 
 
-def node_of(name: str, **arguments: str) -> Node:
-    """The depth node as it is made from the default arguments and these."""
+def nodes_of(name: str, **arguments: str) -> list[Node]:
+    """RViz and the depth node as they are made from the default arguments and these."""
     context = LaunchContext()
     entities = describe(name).entities
     for entity in entities:
         if isinstance(entity, DeclareLaunchArgument) and entity.name != "params_file":
             entity.execute(context)
     context.launch_configurations.update(arguments)
-    return next(entity for entity in entities if isinstance(entity, OpaqueFunction)).execute(context)[0]
+    return next(entity for entity in entities if isinstance(entity, OpaqueFunction)).execute(context)
+
+
+def node_of(name: str, **arguments: str) -> Node:
+    return nodes_of(name, **arguments)[1]
 
 
 def test_only_given_arguments_override_the_parameter_file():
-    assert overrides(node_of("stereo")) == {"use_sim_time": False}
-    changed = node_of("stereo", model="sgbm", approximate_sync="true")
-    assert overrides(changed) == {"model": "sgbm", "approximate_sync": True, "use_sim_time": False}
+    assert overrides(node_of("stereo")) == {}
+    changed = node_of("stereo", model="sgbm", approximate_sync="true", use_sim_time="true", z_far="7", frame_id="12")
+    expected = {"model": "sgbm", "approximate_sync": True, "use_sim_time": True, "z_far": 7.0, "frame_id": "12"}
+    assert overrides(changed) == expected
+    rviz = nodes_of("stereo", use_sim_time="true")[0]
+    assert overrides(rviz, 0) == {"use_sim_time": True}
 
 
-def overrides(node: Node) -> dict[str, object]:
+def overrides(node: Node, index: int = 1) -> dict[str, object]:
     """What the node is given besides its parameter file."""
-    plain = {}
-    for name, value in node._Node__parameters[1].items():
-        text = value if isinstance(value, bool) else yaml.safe_load("".join(part.text for part in value))
-        plain["".join(part.text for part in name)] = text
-    return plain
+    context = LaunchContext()
+    return evaluate_parameters(context, [node._Node__parameters[index]])[0] if node._Node__parameters[index] else {}
 
 
 @pytest.mark.parametrize(
-    ("name", "own"), [("stereo", {"left_namespace", "right_namespace", "rectify"}), ("mono", {"image", "camera_info"})]
+    ("name", "own", "settings"),
+    [
+        ("stereo", {f"{side}_{word}" for side in ("left", "right") for word in ("namespace", "image", "info")}, StereoSettings),
+        ("mono", {"image", "camera_info"}, MonoSettings),
+    ],
 )
-def test_arguments_and_nodes(name, own):
+def test_arguments_and_nodes(name, own, settings):
     entities = describe(name).entities
     arguments = {entity.name for entity in entities if isinstance(entity, DeclareLaunchArgument)}
-    assert arguments == COMMON | own
+    assert arguments == COMMON | own | {option for option, _ in walk(settings)}
     assert all(entity.description for entity in entities if isinstance(entity, DeclareLaunchArgument))
     assert node_of(name).node_executable == f"{name}_depth_node"
 
@@ -71,3 +81,21 @@ def test_arguments_and_nodes(name, own):
 def test_remappings_name_inputs_of_the_node(name, inputs):
     remapped = {"".join(part.text for part in source) for source, _ in node_of(name)._Node__remappings}
     assert remapped == set(inputs)
+
+
+@pytest.mark.parametrize("namespace", ["/cam/left", "/cam/left/"])
+def test_topics_of_a_namespace_and_single_ones(namespace):
+    node = node_of("stereo", left_namespace=namespace, right_image="/cam/right/image", respawn="true")
+    remapped = {text(source): text(target) for source, target in node._Node__remappings}
+    assert remapped == {
+        "left/image_rect": "/cam/left/image_rect",
+        "left/image_raw": "/cam/left/image_raw",
+        "left/camera_info": "/cam/left/camera_info",
+        "right/image_rect": "/cam/right/image",
+        "right/image_raw": "/cam/right/image",
+        "right/camera_info": "right/camera_info",
+    }
+
+
+def text(parts) -> str:
+    return "".join(part.text for part in parts)
