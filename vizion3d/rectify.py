@@ -8,6 +8,7 @@ StereoDepthEstimator().estimate(*pair)
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import NamedTuple
@@ -25,6 +26,9 @@ _KEPT_RIGS = 8
 # Half of the step in which OpenCV places samples: what is outside by less is read from the outermost pixels.
 _TOLERANCE_PX = 1 / 64
 _MAX_ROTATION_ERROR = 0.01
+# Some millionths of a pixel, more than any calibration knows; and fewer than files keep, so that a message and the file that
+# was written from it give equal pixels.
+_DIGITS = 8
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -90,7 +94,7 @@ class Rectifier(HoldsArrays):
         Raises:
             CalibrationError: they describe no rig (see `StereoRig.from_calibrations`), or K, D or R of a camera cannot be used.
         """
-        return _rectifier(left, right, image_size)
+        return _rectifier(_rounded(left), _rounded(right), image_size)
 
     def __call__(self, left: np.ndarray, right: np.ndarray) -> RectifiedPair:
         """Rectify a pair.
@@ -153,6 +157,14 @@ def _rectifier(left: Calibration, right: Calibration, image_size: tuple[int, int
         all(np.abs(where - grid).max() < _TOLERANCE_PX for where in pixels),
         tuple(map(_remap_maps, pixels)),
     )
+
+
+def _rounded(calibration: Calibration) -> Calibration:
+    K, D, R, P = (
+        tuple(float(f"{number:.{_DIGITS}g}") for number in numbers)
+        for numbers in (calibration.K, calibration.D, calibration.R, calibration.P)
+    )
+    return dataclasses.replace(calibration, K=K, D=D, R=R, P=P)
 
 
 def _rotation(calibration: Calibration) -> np.ndarray:

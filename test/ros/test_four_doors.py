@@ -33,6 +33,7 @@ from vizion3d.camera import PinholeCamera, StereoRig
 from vizion3d.images import load_rgb
 from vizion3d.lifting import DepthEstimation, DepthEstimationAdvanceConfig, DepthEstimationCommand
 from vizion3d.options import SgbmOptions
+from vizion3d.rectify import Rectifier
 from vizion3d.stereo import StereoDepth, StereoDepthAdvancedConfig, StereoDepthCommand
 from vizion3d.synthetic import default_scene, render_stereo
 from vizion3d_ros import conversions, mono_frames, stereo_frames
@@ -95,7 +96,8 @@ def from_node(ros: RosHarness, kind: str, messages: list[Any], options: dict[str
     ros.wait_for(lambda: "ready (" in node.log or not node.is_alive, "the node to be ready")
     assert node.is_alive, node.log
     received = {topic: ros.listen(topic, type_) for topic, type_ in FRAMES[kind].OUTPUTS.items()}
-    publishers = [ros.node.create_publisher(type_, topic, 5) for topic, type_ in FRAMES[kind].INPUTS.items()]
+    inputs = stereo_frames.RAW_INPUTS if options.get("rectify") else FRAMES[kind].INPUTS
+    publishers = [ros.node.create_publisher(type_, topic, 5) for topic, type_ in inputs.items()]
     ros.wait_for(lambda: all(publisher.get_subscription_count() for publisher in publishers), "subscriptions")
     ros.send(lambda: [p.publish(m) for p, m in zip(publishers, messages, strict=True)])
     ros.wait_for(lambda: all(received.values()), "all outputs")
@@ -213,6 +215,39 @@ def test_stereo(ros, request, tmp_path, name, edge_filter):
     dense = api.cloud.dense()
     assert_same(points, dense.points)
     assert_same(colors, dense.colors)
+    assert_same(cv2.imread(str(tmp_path / "left_depth.png"), cv2.IMREAD_UNCHANGED), millimetres(depth_m))
+
+
+def test_raw_stereo(ros, data, tmp_path):
+    messages = bag_messages(data / "bags/euroc_v1_01_raw", [f"/stereo/{topic}" for topic in stereo_frames.RAW_INPUTS])
+    options = {"rectify": True, "cloud_edge_filter": False}
+    frames = from_frames("stereo", messages, options, tmp_path)
+    node = from_node(ros, "stereo", messages, options)
+    assert node.topics.keys() == frames.topics.keys() == stereo_frames.OUTPUTS.keys()
+    for topic, fields in frames.topics.items():
+        assert node.topics[topic] == fields, topic
+
+    left, right = (conversions.rgb_from_image(message) for message in messages[::2])
+    cameras = [conversions.calibration_from_camera_info(message) for message in messages[1::2]]
+    pair = Rectifier.from_calibrations(*cameras)(left, right)
+    config = replace(StereoDepthAdvancedConfig.from_rig(pair.rig), cloud_edge_filter=False)
+    command = StereoDepthCommand(
+        pair.left, pair.right, "sgbm", return_point_cloud=True, advanced_config=config, shown=pair.shown
+    )
+    api = StereoDepth().run(command)
+    depth_m = np.where(api.valid, api.depth, np.float32(np.nan))
+    assert 0.7 < api.valid.mean() < 1
+    assert_same(frames.map("depth/image_rect"), depth_m)
+    assert_same(frames.map("confidence"), api.confidence)
+    assert_same(frames.map("occlusion"), api.occlusion)
+    assert_same(frames.points, api.cloud.points * FLIP)
+    assert_same(frames.colors, pair.left)
+
+    for side, pixels, info in (("left", left, messages[1]), ("right", right, messages[3])):
+        PIL.Image.fromarray(pixels).save(tmp_path / f"{side}.png")
+        (tmp_path / f"{side}.yaml").write_text(camera_yaml(info))
+    left_png, right_png, *yaml = (tmp_path / f"{side}.{ending}" for ending in ("png", "yaml") for side in ("left", "right"))
+    from_command("stereo", left_png, right_png, "--calib", *yaml, "--out", tmp_path)  # raw by its rows
     assert_same(cv2.imread(str(tmp_path / "left_depth.png"), cv2.IMREAD_UNCHANGED), millimetres(depth_m))
 
 
