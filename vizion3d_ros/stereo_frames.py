@@ -115,7 +115,15 @@ def check(messages: Sequence[Any], pair: StereoPair, prediction: StereoPredictio
     """The pair check of a frame, with what only messages tell."""
     left_image, left_info, right_image, right_info = messages
     left, right = (conversions.calibration_from_camera_info(info) for info in (left_info, right_info))
-    found = check_pair(pair.left, pair.right, pair.rig, prediction=prediction, limits=settings, calibrations=(left, right))
+    found = check_pair(
+        pair.left,
+        pair.right,
+        pair.rig,
+        prediction=prediction,
+        limits=settings,
+        calibrations=(left, right),
+        rectify_by=None if settings.rectify else "set rectify:=true",
+    )
     frames = _check_frames(left_image, left_info, "left"), _check_frames(right_image, right_info, "right")
     return dataclasses.replace(found, findings=(*found.findings, *frames))
 

@@ -15,7 +15,8 @@ from vizion3d.calibration_files import camera_yaml
 from vizion3d.camera import Calibration
 from vizion3d.cli import main
 from vizion3d.rectify import Rectifier
-from vizion3d.stereo.raw_or_rectified import BothWays, RowsOff
+from vizion3d.stereo.raw_or_rectified import BothWays
+from vizion3d.stereo.rectification import RectificationReport
 from vizion3d.synthetic import default_scene, render, render_raw, render_stereo
 from vizion3d.synthetic.benchmark import draw
 
@@ -61,7 +62,8 @@ def test_a_raw_pair_is_rectified_when_told_and_when_measured(stereo):
     measured, same = stereo(CASE.left, CASE.right)
     assert "the images are raw by how their rows line up, and are rectified (--rectify yes)" in measured
     np.testing.assert_array_equal(same, depth_m)
-    _, spoilt = stereo(CASE.left, CASE.right, "--rectify", "no")
+    told, spoilt = stereo(CASE.left, CASE.right, "--rectify", "no")
+    assert "the images look raw: give --rectify yes, which brings a usual point from" in told
     assert (spoilt > 0).mean() < 0.8 * (depth_m > 0).mean()
 
 
@@ -133,9 +135,10 @@ def test_a_calibration_that_can_rectify_nothing_is_of_rectified_images(stereo):
     ],
 )
 def test_the_measure(as_it_is, rectified, expected):
-    assert BothWays(RowsOff(*as_it_is), RowsOff(*rectified)).is_raw is expected
+    ways = (RectificationReport(matches, typical_px=rows) for matches, rows in (as_it_is, rectified))
+    assert BothWays(*ways).is_raw is expected
 
 
 def test_the_measure_of_a_raw_pair():
     both = BothWays.measure(CASE.left, CASE.right, Rectifier.from_calibrations(*CASE.raw))
-    assert both.as_it_is.rows > 1 and both.rectified.rows < 0.2
+    assert both.as_it_is.typical_px > 1 and both.rectified.typical_px < 0.2

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -66,6 +68,32 @@ def test_rounded_numbers_in_files_give_the_same_depth(recording, data):
         by_file = rectify(*stereo_frames.decode(messages)[:2])
         depth_m, same_m = depth_of(by_message), depth_of(by_file)
         np.testing.assert_allclose(same_m, depth_m, rtol=1e-5)
+
+
+def rows_finding(messages: tuple, rectify: bool):
+    """What the check of the node says of the row offset."""
+    settings = StereoFrameSettings(rectify=rectify)
+    pair = stereo_frames.decode(messages, rectify=rectify)
+    prediction = StereoDepthEstimator("sgbm").estimate(pair.left, pair.right, pair.rig, pair.shown)
+    findings = stereo_frames.check(messages, pair, prediction, settings).findings
+    return next(finding for finding in findings if finding.what == "row offset")
+
+
+def test_the_check_says_what_mends_raw_images_and_is_content_with_rectified_ones(recording):
+    left_image, left_info, right_image, right_info = recording[0]
+    found = rows_finding(recording[0], False)
+    assert found.level == "error"
+    told = re.fullmatch(
+        r"the images look raw: set rectify:=true, which brings a usual point from (.*) to (.*) px of its row", found.advice
+    )
+    assert float(told[1]) > 12 and float(told[2]) < 0.3
+    assert rows_finding(recording[0], True).level == "ok"
+
+    moved = np.roll(np.frombuffer(right_image.data, np.uint8).reshape(480, 752), 8, axis=0)
+    moved_image = conversions.image_from_array(moved, "mono8", right_image.header)
+    found = rows_finding((left_image, left_info, moved_image, right_info), True)
+    assert found.level == "error"
+    assert found.advice.startswith("the images were rectified with this calibration, so a camera has moved")
 
 
 def info_of(calibration: Calibration, zoom: float) -> CameraInfo:

@@ -67,8 +67,15 @@ def run(arguments: argparse.Namespace) -> int:
     prediction = estimator.estimate(pair.left, pair.right, pair.rig, pair.shown, **options.matching())
     depth_m = prediction.masked_depth(options).cpu().numpy()
     seconds = time.perf_counter() - start
-    rig = pair.rig if arguments.calib else None
-    check = check_pair(left, pair.right, rig, prediction=prediction, limits=options, calibrations=calibrations)
+    check = check_pair(
+        left,
+        pair.right,
+        pair.rig if arguments.calib else None,
+        prediction=prediction,
+        limits=options,
+        calibrations=calibrations,
+        rectify_by=None if arguments.calib and not calibrations else "give --rectify yes",
+    )
 
     valid = np.isfinite(depth_m)
     disparity_px = np.where(valid, prediction.disparity_px.cpu().numpy(), np.nan)

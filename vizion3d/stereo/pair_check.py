@@ -92,6 +92,7 @@ def check_pair(
     prediction: StereoPrediction | None = None,
     limits: ValidityLimits | None = None,
     calibrations: tuple[Calibration, Calibration] | None = None,
+    rectify_by: str | None = "rectify them with this calibration",
 ) -> PairCheck:
     """Compare the two images with each other, with their rig and with what was matched.
 
@@ -102,6 +103,7 @@ def check_pair(
         limits: which pixels are valid; None is the default.
         calibrations: what the rig was made of, as published with the images; they tell whether raw images are the cause of
             rows that do not line up.
+        rectify_by: what to do at this door about raw images; None if it has rectified these.
     """
     findings = [] if rig is None else check_rig(rig)
     if left_rgb.shape != right_rgb.shape:
@@ -118,7 +120,7 @@ def check_pair(
     if one_camera.level == "error":
         return _with(check, one_camera)
     size = left_rgb.shape[1], left_rgb.shape[0]
-    check = _with(check, one_camera, *_check_rows(rows, size, _cause_of_rows(rows, matches, calibrations, size)))
+    check = _with(check, one_camera, *_check_rows(rows, size, _cause_of_rows(rows, matches, calibrations, size, rectify_by)))
     limits = limits or ValidityLimits()
     check = _with_order(check, matches, left_rgb, rig, prediction, limits)
     if check.findings[-1].level == "error":
@@ -194,9 +196,12 @@ def _cause_of_rows(
     matches: np.ndarray,
     calibrations: tuple[Calibration, Calibration] | None,
     size: tuple[int, int],
+    rectify_by: str | None,
 ) -> str:
     """What to do about rows that do not line up: rectify raw images, or calibrate cameras that have moved."""
     moved = "a camera has moved or a lens has changed: calibrate the pair anew"
+    if rectify_by is None:
+        return f"the images were rectified with this calibration, so {moved}"
     if calibrations is None:
         return f"rectify the images with this calibration if they are raw; otherwise {moved}"
     after = rectified(matches, calibrations, size)
@@ -205,8 +210,8 @@ def _cause_of_rows(
     after_px = RectificationReport.from_matches(after).typical_px
     if after_px < min(MAX_ROWS_PX, rows.typical_px / 2):
         return (
-            f"the images look raw: rectify them with this calibration, which brings a usual point from {rows.typical_px:.1f} "
-            f"to {after_px:.1f} px of its row"
+            f"the images look raw: {rectify_by}, which brings a usual point from {rows.typical_px:.1f} to {after_px:.2f} px "
+            "of its row"
         )
     return f"rectifying the images with this calibration does not help (a usual point stays {after_px:.1f} px off), so {moved}"
 

@@ -3,62 +3,41 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from vizion3d.errors import InputError
 from vizion3d.rectify import Rectifier
-from vizion3d.stereo.rectification import match_features
+from vizion3d.stereo.rectification import RectificationReport, vertical_offset
 
-# One way must be this good, the other this bad, and so many times worse, each by so many matches.
+# Rows that a usual point may be off: one way must be this good, the other this bad, and so many times worse, each by so many
+# matches.
 _GOOD_ROWS, _BAD_ROWS = 0.5, 1.0
 _TIMES_WORSE = 3
 _MIN_MATCHES = 50
 
 
 @dataclass(frozen=True)
-class RowsOff:
-    """How far usual points of a pair are from their row.
-
-    Attributes:
-        matches: number of matches behind it.
-        rows: median of |y_right - y_left|, pixels; NaN without matches.
-    """
-
-    matches: int
-    rows: float
-
-    @classmethod
-    def measure(cls, left_rgb: np.ndarray, right_rgb: np.ndarray) -> RowsOff:
-        """Of two (H, W, 3) uint8 images."""
-        matches = match_features(left_rgb, right_rgb)
-        return cls(len(matches), float(np.median(np.abs(matches[:, 3] - matches[:, 1]))) if len(matches) else math.nan)
-
-    def __str__(self) -> str:
-        return f"{self.rows:.2f} rows off ({self.matches} matches)"
-
-
-@dataclass(frozen=True)
 class BothWays:
     """The same pair as it is, and rectified by its calibration."""
 
-    as_it_is: RowsOff
-    rectified: RowsOff
+    as_it_is: RectificationReport
+    rectified: RectificationReport
 
     @classmethod
     def measure(cls, left_rgb: np.ndarray, right_rgb: np.ndarray, rectifier: Rectifier) -> BothWays:
         """Of two (H, W, 3) uint8 images and the rectifier of their calibrations."""
         left, right, *_ = rectifier(left_rgb, right_rgb)
-        return cls(RowsOff.measure(left_rgb, right_rgb), RowsOff.measure(left, right))
+        return cls(vertical_offset(left_rgb, right_rgb), vertical_offset(left, right))
 
     @property
     def is_raw(self) -> bool | None:
         """Whether the images are raw; None if that is not beyond doubt."""
         ways = self.as_it_is, self.rectified
-        better, worse = sorted(ways, key=lambda way: way.rows)
-        clear = better.rows <= _GOOD_ROWS and worse.rows >= max(_BAD_ROWS, _TIMES_WORSE * better.rows)
+        better, worse = sorted(ways, key=lambda way: way.typical_px)
+        limit_px = max(_BAD_ROWS, _TIMES_WORSE * better.typical_px)
+        clear = better.typical_px <= _GOOD_ROWS and worse.typical_px >= limit_px
         return better is self.rectified if clear and min(way.matches for way in ways) >= _MIN_MATCHES else None
 
 
@@ -77,7 +56,11 @@ def is_raw(left_rgb: np.ndarray, right_rgb: np.ndarray, rectifier: Rectifier) ->
     both = BothWays.measure(left_rgb, right_rgb, rectifier)
     if both.is_raw is None:
         raise InputError(
-            f"it cannot be told whether the images are raw: as they are, they are {both.as_it_is}; rectified by the "
-            f"calibration, {both.rectified}. Say --rectify yes if they are raw, --rectify no if they are rectified"
+            f"it cannot be told whether the images are raw: as they are, they are {_rows_off(both.as_it_is)}; rectified by the "
+            f"calibration, {_rows_off(both.rectified)}. Say --rectify yes if they are raw, --rectify no if they are rectified"
         )
     return both.is_raw
+
+
+def _rows_off(rows: RectificationReport) -> str:
+    return f"{rows.typical_px:.2f} rows off ({rows.matches} matches)"
