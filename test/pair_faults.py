@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
 from vizion3d.calibration_files import load_stereo_rig
 from vizion3d.camera import PinholeCamera, StereoRig
@@ -22,6 +23,8 @@ PAIRS = {
     "kitti_odometry": ("left.png", "right.png"),
     "sceneflow_0": ("left.png", "right.png"),
 }
+# For tests of a whole door, where the largest pair takes a minute.
+PARAMETERS = [pytest.param(name, marks=pytest.mark.slow if name == "aloe" else ()) for name in PAIRS]
 # Focal length and baseline of those that come without a file; the unit of length of the drawn one is no metre.
 _RIGS = {"wood2": (1870.0, 0.16), "aloe": (3740.0, 0.16), "sceneflow_0": (1050.0, 0.1)}
 

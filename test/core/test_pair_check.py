@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pair_faults import FAULTS, PAIRS, load_pair
+from pair_faults import FAULTS, PAIRS, PARAMETERS, load_pair
 
 from vizion3d.calibration_files import load_calibrations
-from vizion3d.camera import PinholeCamera, StereoRig
+from vizion3d.camera import Calibration, PinholeCamera, StereoRig
 from vizion3d.cli import main
 from vizion3d.cli.files import write_rgb_png
 from vizion3d.options import SgbmOptions, StereoOptions
@@ -64,7 +64,7 @@ def test_exposure_costs_no_matches(name: str, gain: float, data: Path) -> None:
     assert dark.rows.matches >= 100 and not dark.faults
 
 
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("name", PARAMETERS)
 def test_doctor_and_command_name_the_same(name: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     left, right, rig = load_pair(name, data)
     camera, files = rig.left, [str(tmp_path / f"{side}.png") for side in ("left", "right")]
@@ -137,6 +137,14 @@ def test_raw_images_are_called_raw_and_not_badly_calibrated(data: Path) -> None:
     assert "the images look raw: rectify them with this calibration" in offset.advice and "calibrate" not in offset.advice[30:]
     before, after = map(float, re.search(r"from ([\d.]+) to ([\d.]+) px", offset.advice).groups())  # type: ignore[union-attr]
     assert before == pytest.approx(12.7, abs=0.5) and after < 0.3
+
+
+def test_an_unknown_lens_is_no_obstacle(frame: StereoFrame) -> None:
+    K = (525.0, 0, 319.5, 0, 525.0, 239.5, 0, 0, 1)
+    P = (525.0, 0, 319.5, 0, 0, 525.0, 239.5, 0, 0, 0, 1.0, 0)
+    strange = Calibration(640, 480, K, (0.1, 0.1, 0.1), (), P)
+    check = check_pair(frame.left, np.roll(frame.right, 8, axis=0), calibrations=(strange, strange))
+    assert only(check, "row offset").advice.startswith("rectify the images if they are raw")
 
 
 def test_a_moved_camera_is_not_called_raw(data: Path) -> None:

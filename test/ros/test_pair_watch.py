@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("sensor_msgs", reason="no ROS messages are installed")
 
-from pair_faults import FAULTS, PAIRS, load_pair
+from pair_faults import FAULTS, PARAMETERS, load_pair
 from std_msgs.msg import Header
 
 from vizion3d.camera import StereoRig
@@ -93,7 +93,7 @@ def checked(frame: tuple) -> PairCheck:
     return stereo_frames.check(frame, pair, prediction, settings)
 
 
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("name", PARAMETERS)
 def test_messages_of_real_pairs_give_no_alarm_and_each_fault_is_named(name: str, data: Path):
     left, right, rig = load_pair(name, data)
     watch = PairWatch()

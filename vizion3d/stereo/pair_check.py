@@ -43,8 +43,8 @@ _RANGE_STEP_PX = 32
 _MAX_TOO_FAR_SHARE = 0.5
 _MIN_VALID_SHARE = 0.1
 _ENDLESS_M = 100000.0  # the largest z_far that there is
-# Maps are looked at in every so many-th row and column.
-_THINNED = 4
+# Shares are taken of about so many pixels.
+_SAMPLED_PIXELS = 20000
 _UNKNOWN_ROWS = RectificationReport(0)
 
 
@@ -112,7 +112,8 @@ def check_pair(
     matches = match_features(left_rgb, right_rgb)
     greys = _mean_grey(left_rgb), _mean_grey(right_rgb)
     rows = RectificationReport.from_matches(matches)
-    check = PairCheck((*findings, _check_exposure(*greys)), rows, brightness_ratio=greys[1] / max(greys[0], 1.0))
+    ratio = max(greys[1], 1.0) / max(greys[0], 1.0)  # of black images as well
+    check = PairCheck((*findings, _check_exposure(ratio)), rows, brightness_ratio=ratio)
     if not rows.enough:
         return _with(check, _no_matches(len(matches), *greys))
     check = _with(check, Finding("ok", "texture", f"{len(matches)} matches"))
@@ -120,7 +121,11 @@ def check_pair(
     if one_camera.level == "error":
         return _with(check, one_camera)
     size = left_rgb.shape[1], left_rgb.shape[0]
-    check = _with(check, one_camera, *_check_rows(rows, size, _cause_of_rows(rows, matches, calibrations, size, rectify_by)))
+    row_findings = _check_rows(rows, size)
+    if any(finding.is_fault for finding in row_findings):
+        advice = _advice_on_rows(rows, matches, calibrations, size, rectify_by)
+        row_findings = [dataclasses.replace(finding, advice=advice if finding.is_fault else "") for finding in row_findings]
+    check = _with(check, one_camera, *row_findings)
     limits = limits or ValidityLimits()
     check = _with_order(check, matches, left_rgb, rig, prediction, limits)
     if check.findings[-1].level == "error":
@@ -138,8 +143,7 @@ def _mean_grey(rgb: np.ndarray) -> float:
     return float(np.mean(cv2.mean(rgb)[:3]))
 
 
-def _check_exposure(left_grey: float, right_grey: float) -> Finding:
-    ratio = max(right_grey, 1.0) / max(left_grey, 1.0)
+def _check_exposure(ratio: float) -> Finding:
     return judge(
         within(ratio, (1 / _MAX_BRIGHTNESS_RATIO, _MAX_BRIGHTNESS_RATIO)),
         "exposure",
@@ -174,7 +178,7 @@ def _check_one_camera(left_rgb: np.ndarray, right_rgb: np.ndarray, matches: np.n
     return Finding("warning", "cameras", value, advice, passing=True)
 
 
-def _check_rows(rows: RectificationReport, size: tuple[int, int], advice: str) -> list[Finding]:
+def _check_rows(rows: RectificationReport, size: tuple[int, int]) -> list[Finding]:
     """What offset, turn and scale make of the rows, the latter two at the edge of an image of this (width, height)."""
     level: Level = "error" if rows.typical_px > _UNRECTIFIED_ROWS_PX else "warning"
     offset_px = abs(rows.offset_px)
@@ -185,13 +189,13 @@ def _check_rows(rows: RectificationReport, size: tuple[int, int], advice: str) -
     roll = f"the right image is turned by {rows.roll_deg:+.2f} deg, {roll_px:.1f} px at the edge"
     scale = f"things are {rows.vertical_scale:.4f} times as high in the right image, {scale_px:.1f} px at the edge"
     return [
-        judge(offset_px <= MAX_ROWS_PX, "row offset", offset, advice, level),
-        judge(roll_px <= MAX_ROWS_PX or not certain[0], "roll", roll, advice, level),
-        judge(scale_px <= MAX_ROWS_PX or not certain[1], "vertical scale", scale, advice, level),
+        judge(offset_px <= MAX_ROWS_PX, "row offset", offset, "", level),
+        judge(roll_px <= MAX_ROWS_PX or not certain[0], "roll", roll, "", level),
+        judge(scale_px <= MAX_ROWS_PX or not certain[1], "vertical scale", scale, "", level),
     ]
 
 
-def _cause_of_rows(
+def _advice_on_rows(
     rows: RectificationReport,
     matches: np.ndarray,
     calibrations: tuple[Calibration, Calibration] | None,
@@ -251,7 +255,8 @@ def _with_range(
     check: PairCheck, matches: np.ndarray, prediction: StereoPrediction, limits: ValidityLimits, rig: StereoRig | None
 ) -> PairCheck:
     """Add what the range of depths cuts off at both ends, and what is left."""
-    thin = prediction.thinned(_THINNED, _THINNED)
+    step = math.ceil(math.sqrt(prediction.disparity_px.numel() / _SAMPLED_PIXELS))
+    thin = prediction.thinned(step, step)
     valid_share, measured_share = (
         float(thin.valid(limit).float().mean()) for limit in (limits, dataclasses.replace(limits, z_far=_ENDLESS_M))
     )

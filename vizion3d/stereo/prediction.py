@@ -86,7 +86,7 @@ class StereoPrediction(HoldsArrays):
 
     def thinned(self, rows: int, columns: int) -> StereoPrediction:
         """Every so many-th row and column, for shares of pixels."""
-        return self._with_maps(lambda values: values[::rows, ::columns])
+        return self._with_maps(lambda values: values[::rows, ::columns].contiguous())
 
     def on_cpu(self) -> StereoPrediction:
         """The same in main memory."""

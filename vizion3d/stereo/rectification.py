@@ -113,17 +113,21 @@ def rectified(
         image_size: (width, height).
 
     Returns:
-        (N, 4) float32; None if the calibration has neither a lens nor a turn to undo.
+        (N, 4) float32; None if the calibration has neither a lens nor a turn to undo, or a lens that OpenCV does not know.
     """
     own = [calibration.for_image(image_size) for calibration in calibrations]
     if not all(any(camera.K) and any(camera.P) for camera in own) or not any(map(_changes_images, own)):
         return None
-    return np.hstack([_rectified_points(points, camera) for points, camera in zip(np.hsplit(matches, 2), own, strict=True)])
+    pairs = zip(np.hsplit(matches, 2), own, strict=True)
+    try:
+        return np.hstack([_rectified_points(points, camera) for points, camera in pairs])
+    except cv2.error:
+        return None
 
 
 def _changes_images(calibration: Calibration) -> bool:
-    turned = calibration.R and not np.allclose(np.reshape(calibration.R, (3, 3)), np.eye(3), atol=1e-6)
-    return bool(turned) or any(calibration.D)
+    turned = any(calibration.R) and not np.allclose(np.reshape(calibration.R, (3, 3)), np.eye(3), atol=1e-6)
+    return turned or any(calibration.D)
 
 
 def _rectified_points(points: np.ndarray, calibration: Calibration) -> np.ndarray:
