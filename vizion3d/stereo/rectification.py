@@ -170,7 +170,10 @@ def match_features(left_rgb: np.ndarray, right_rgb: np.ndarray) -> np.ndarray:
 def _small_grey(rgb: np.ndarray, scale: float) -> np.ndarray:
     """A grey image with all grey values in use: corners and their refinement compare these, and cameras expose differently."""
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    return cv2.equalizeHist(cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else grey)
+    size_wh = round(scale * grey.shape[1]), round(scale * grey.shape[0])
+    if scale <= 0.5:  # halving is quick, other factors are not
+        grey = cv2.resize(grey, (grey.shape[1] // 2, grey.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    return cv2.equalizeHist(cv2.resize(grey, size_wh, interpolation=cv2.INTER_AREA) if scale < 1 else grey)
 
 
 def _match_descriptors(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
