@@ -62,7 +62,11 @@ setup(
             "depth_viewer_node = vizion3d_ros.program:depth_viewer_node",
             "bag_player = vizion3d_ros.program:bag_player",
         ],
-        # Subcommands of `vizion3d` that other packages bring: modules with `add_parser(subparsers)`.
-        "vizion3d.commands": ["params = vizion3d_ros.params_command"],
+        # Subcommands of `vizion3d` that other packages bring, and what they add to those that are there: modules with
+        # `add_parser(subparsers)`.
+        "vizion3d.commands": [
+            "params = vizion3d_ros.params_command",
+            "recordings = vizion3d_ros.recording_command",
+        ],
     },
 )

@@ -142,11 +142,15 @@ def _rectified_points(points: np.ndarray, calibration: Calibration) -> np.ndarra
     return cv2.undistortPoints(points, K, D if any(D) else None, R=R, P=P)[:, 0].astype(np.float32)
 
 
-def match_features(left_rgb: np.ndarray, right_rgb: np.ndarray) -> np.ndarray:
+def match_features(
+    left_rgb: np.ndarray, right_rgb: np.ndarray, *, searched_rows: float = _SEARCHED_ROWS, corners: int = _MAX_FEATURES
+) -> np.ndarray:
     """Match corners of two images that differ by at most some rows and by any disparity of either sign.
 
     Args:
         left_rgb, right_rgb: (H, W, 3) uint8.
+        searched_rows: how many rows they may differ by, as a part of the height.
+        corners: how many are looked for in each image; time grows with their square.
 
     Returns:
         (N, 4) float32: x_left, y_left, x_right, y_right in pixels of the images, to a fraction of a pixel. Empty where
@@ -160,7 +164,7 @@ def match_features(left_rgb: np.ndarray, right_rgb: np.ndarray) -> np.ndarray:
     height, width = left_rgb.shape[:2]
     scale = min(1.0, math.sqrt(_MAX_PIXELS / (height * width)))
     left, right = (_small_grey(image, scale) for image in (left_rgb, right_rgb))
-    points_left, points_right = _refine(left, right, *_match_descriptors(left, right))
+    points_left, points_right = _refine(left, right, *_match_descriptors(left, right, searched_rows, corners))
     sx, sy = width / left.shape[1], height / left.shape[0]
     # Pixel centres are at integers, so that resizing maps x + 0.5, not x.
     to_full = np.array([sx, sy, sx, sy], dtype=np.float32)
@@ -176,16 +180,18 @@ def _small_grey(rgb: np.ndarray, scale: float) -> np.ndarray:
     return cv2.equalizeHist(cv2.resize(grey, size_wh, interpolation=cv2.INTER_AREA) if scale < 1 else grey)
 
 
-def _match_descriptors(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _match_descriptors(
+    left: np.ndarray, right: np.ndarray, searched_rows: float, corners: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Corners of two grey images that are each other's best match near their row: two (N, 2) float32 of x, y."""
-    orb = cv2.ORB_create(nfeatures=_MAX_FEATURES, nlevels=1, edgeThreshold=16)  # type: ignore[attr-defined]
+    orb = cv2.ORB_create(nfeatures=corners, nlevels=1, edgeThreshold=16)  # type: ignore[attr-defined]
     (keys_left, bits_left), (keys_right, bits_right) = (orb.detectAndCompute(image, None) for image in (left, right))
     if len(keys_left) < 2 or len(keys_right) < 2:
         return np.empty((0, 2), np.float32), np.empty((0, 2), np.float32)
     points_left, points_right = (np.array([key.pt for key in keys], np.float32) for keys in (keys_left, keys_right))
     distance = _hamming(bits_left, bits_right)
     rows_apart = np.abs(points_left[:, None, 1] - points_right[None, :, 1])
-    distance[rows_apart > _SEARCHED_ROWS * left.shape[0]] = 256
+    distance[rows_apart > searched_rows * left.shape[0]] = 256
     best, each = distance.argmin(axis=1), np.arange(len(distance))
     mutual = distance.argmin(axis=0)[best] == each
     first = distance[each, best]
