@@ -66,7 +66,7 @@ setup(
         # `add_parser(subparsers)`.
         "vizion3d.commands": [
             "params = vizion3d_ros.params_command",
-            "recordings = vizion3d_ros.recording_command",
+            "topics = vizion3d_ros.topics_command",
         ],
     },
 )

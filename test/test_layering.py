@@ -62,7 +62,9 @@ ROS = {
     "camera_topics": "core.errors",
     "serialized": "rosbags",
     "bag_pairs": "core.bit_depth core.camera core.errors bag_reader camera_topics conversions pairing serialized numpy",
-    "recording_command": "bag_pairs",
+    "topics_command": "core.errors bag_pairs doctor",
+    "doctor": "core.bit_depth core.camera core.errors core.options core.rectify core.stereo bag_reader camera_topics "
+    "conversions fast_dds program serialized numpy rclpy sensor_msgs",
     "settings": "core.option_records core.options parameters",
     "stereo_frames": f"core.bit_depth core.camera core.rectify core.stereo conversions settings {MESSAGES} numpy",
     "mono_frames": f"core.bit_depth core.camera core.errors core.lifting core.rays conversions settings {MESSAGES} numpy torch",

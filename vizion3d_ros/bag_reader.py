@@ -18,11 +18,15 @@ from vizion3d.errors import DependencyError, InputError
 
 @dataclass(frozen=True)
 class BagTopic:
-    """A recorded topic; `is_latched` if a publisher offered transient-local durability, as that of /tf_static does."""
+    """A recorded topic; `is_latched` if a publisher offered transient-local durability, as that of /tf_static does.
+
+    `qos` is what its publishers offered, as far as that was recorded: "reliable, volatile".
+    """
 
     type_name: str
     message_count: int
     is_latched: bool
+    qos: str = ""
 
 
 class BagReader:
@@ -123,4 +127,5 @@ def _describe(connections: list[Any]) -> BagTopic:
         type_name=" and ".join(sorted({connection.msgtype for connection in connections})),
         message_count=sum(connection.msgcount for connection in connections),
         is_latched=any(profile.durability.name == "TRANSIENT_LOCAL" for profile in profiles),
+        qos=" and ".join(sorted({f"{profile.reliability.name}, {profile.durability.name}".lower() for profile in profiles})),
     )

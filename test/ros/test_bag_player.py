@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from itertools import groupby, pairwise
 from pathlib import Path
 
@@ -257,6 +258,8 @@ def test_a_latched_topic_reaches_those_who_come_late(tmp_path, subscriber, start
         False,
     )
     bag = write_bag(tmp_path / "bag", {"/tf_static": HEADER}, [START_NS, START_NS + 60 * 10**9], qos=[qos])
+    with closing(BagReader(bag)) as reader:
+        assert reader.topics["/tf_static"].qos == "reliable, transient_local"
     player = start_player(bag, "--best-effort")
     while "1 topics" not in player.stdout.readline():
         pass

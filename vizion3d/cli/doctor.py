@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""vizion3d doctor LEFT RIGHT --calib FILE: what is wrong with a stereo pair and its calibration, and how to mend it.
+"""What is wrong with a stereo pair and its calibration, and how to mend it; of files, a robot or a recording.
 
-The exit status is 0 if no error was found, 1 otherwise.
+  vizion3d doctor LEFT RIGHT --calib FILE
+  vizion3d doctor --live --left NAMESPACE --right NAMESPACE
+  vizion3d doctor --bag FOLDER --left NAMESPACE --right NAMESPACE
+
+Of topics it looks at some seconds and writes one page: types, rates, QoS, stamps, calibration, images, nearest depth, depth
+step, and the parameters to set. The exit status is 0 if no error was found, 1 otherwise.
 """
 
 from __future__ import annotations
@@ -11,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vizion3d.cli.pair import add_pair_arguments
+from vizion3d.errors import InputError
 
 if TYPE_CHECKING:
     from vizion3d.camera import Calibration, StereoRig
@@ -21,18 +27,55 @@ _MARKS = {"ok": "ok   ", "unknown": "?    ", "warning": "WARN ", "error": "ERROR
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the subcommand."""
-    parser = subparsers.add_parser("doctor", help="check a stereo pair and its calibration", description=__doc__)
-    add_pair_arguments(parser)
-    parser.set_defaults(run=run)
+    parser = subparsers.add_parser(
+        "doctor",
+        help="check a stereo pair and its calibration, a robot or a recording",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_pair_arguments(parser, images_required=False, calib_required=False)
+    topics = parser.add_argument_group("topics")
+    topics.add_argument("--live", action="store_true", help="look at the topics of a running robot")
+    topics.add_argument("--bag", type=Path, metavar="PATH", help="look at those of a rosbag2 recording")
+    for side in ("left", "right"):
+        topics.add_argument(
+            f"--{side}",
+            dest=f"{side}_topics",
+            default=side,
+            metavar="NAMESPACE",
+            help=f"where image and camera_info of the {side} camera are, or the image topic (default: %(default)s)",
+        )
+    topics.add_argument("--seconds", type=float, default=10.0, help="how long to look (default: %(default)s)")
+    parser.set_defaults(run=run, examine_topics=None)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Match the pair with sgbm, check, print one line a check.
+    """Print what was found, one line a check.
 
     Raises:
-        InputError: an image or calibration file does not exist, or an image cannot be read.
+        InputError: an image, calibration file or recording does not exist or cannot be read, or there is no such topic.
     """
-    from vizion3d.errors import InputError
+    if options.live or options.bag:
+        return _run_on_topics(options)
+    if not (options.left and options.right and options.calib):
+        raise InputError("nothing to look at; give LEFT RIGHT --calib FILE, --live, or --bag PATH")
+    return _run_on_files(options)
+
+
+def _run_on_topics(options: argparse.Namespace) -> int:
+    if (options.live and options.bag) or options.left or options.calib:
+        raise InputError("LEFT RIGHT --calib FILE, --live and --bag PATH are three things to look at; give one")
+    if options.seconds <= 0:
+        raise InputError(f"--seconds is {options.seconds:g}; it must be more than 0")
+    if options.examine_topics is None:
+        raise InputError("nothing that reads topics is installed; give LEFT RIGHT --calib FILE")
+    text, is_wrong = options.examine_topics(options.bag, options.left_topics, options.right_topics, options.seconds)
+    print(text)
+    return int(is_wrong)
+
+
+def _run_on_files(options: argparse.Namespace) -> int:
+    """Match the pair with sgbm and check it."""
     from vizion3d.images import load_rgb_pair
     from vizion3d.stereo import StereoDepthEstimator
     from vizion3d.stereo.pair_check import check_pair

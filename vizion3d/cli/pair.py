@@ -6,10 +6,10 @@ from __future__ import annotations
 import argparse
 
 
-def add_pair_arguments(parser: argparse.ArgumentParser, *, calib_required: bool = True) -> None:
-    """Add LEFT RIGHT --calib FILE [FILE] --cameras L R; --calib is an empty list if it may be left out and is."""
-    parser.add_argument("left", help="left image")
-    parser.add_argument("right", help="right image")
+def add_pair_arguments(parser: argparse.ArgumentParser, *, images_required: bool = True, calib_required: bool = True) -> None:
+    """Add LEFT RIGHT --calib FILE [FILE] --cameras L R; what may be left out and is, is None, --calib an empty list."""
+    for side in ("left", "right"):
+        parser.add_argument(side, nargs=None if images_required else "?", help=f"{side} image")
     parser.add_argument(
         "--calib",
         nargs="+",
