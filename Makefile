@@ -47,9 +47,10 @@ bench: $(READY)
 accuracy: $(READY)
 	$(BIN)/python bench/accuracy.py --out docs/accuracy.md
 
-# The YAML files of the nodes and docs/options.md, from the dataclasses that own the options.
+# The YAML files of the nodes and docs/options.md, from the dataclasses that own the options; THIRD_PARTY.md from the registry.
 config: $(READY)
 	$(BIN)/python -m vizion3d_ros.settings
+	$(BIN)/python -m vizion3d.weights.terms
 
 clean:
 	rm -rf $(VENV) build install log demo_out *.egg-info

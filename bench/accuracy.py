@@ -99,7 +99,7 @@ def main() -> None:
 
 def open_models() -> dict[str, Callable[[StereoCase], Answer]]:
     """sgbm, the stereo networks whose weights are here, and plain OpenCV."""
-    names = ["sgbm", *(r.name for r in weights.RECORDS if r.name.startswith("s2m2") and weights.cache_path(r.name).is_file())]
+    names = ["sgbm", *(r.name for r in weights.RECORDS if r.task == "stereo" and weights.cache_path(r.name).is_file())]
     return {**{name: partial(predict, StereoDepthEstimator(name)) for name in names}, PLAIN: opencv_sgbm}
 
 

@@ -74,6 +74,21 @@ def s2m2_file(tmp_path_factory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def las2_file(tmp_path_factory) -> Path:
+    """Generated weights of LAS2-S."""
+    import torch
+    from generated_weights import las2_state_dict
+
+    from vizion3d.stereo.matchers.las2 import LAS2, SIZES
+
+    with torch.device("meta"):
+        network = LAS2(*SIZES["S"])
+    path = tmp_path_factory.mktemp("weights") / "generated_las2.pth"
+    torch.save({"model": las2_state_dict({key: tensor.shape for key, tensor in network.state_dict().items()})}, path)
+    return path
+
+
 @pytest.fixture
 def ros():
     """ROS nodes in processes of their own and one in this process, all in a domain that nobody else uses."""

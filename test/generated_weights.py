@@ -68,9 +68,9 @@ def s2m2_state_dict(shapes: Mapping[str, Sequence[int]], salt: str) -> dict[str,
 
 
 def weights_crc32(tensors: Mapping[str, torch.Tensor]) -> int:
-    """CRC-32 over the little-endian float32 bytes of all tensors, keys in sorted order."""
+    """CRC-32 over the little-endian float32 bytes of all tensors but counters, keys in sorted order."""
     crc = 0
-    for key in sorted(tensors):
+    for key in sorted(key for key, tensor in tensors.items() if tensor.is_floating_point()):
         crc = zlib.crc32(tensors[key].numpy().astype("<f4").tobytes(), crc)
     return crc
 
@@ -90,3 +90,48 @@ def _s2m2_tensor(key: str, shape: tuple[int, ...], salt: str, channels: int) -> 
     else:
         values = 0.1 * noise
     return values.astype(np.float32)
+
+
+_LAS2_TRANSPOSED = ("cost_agg.conv5.", "cost_agg.conv6.", "refine_3.")
+_LAS2_FAINT = ("cost_agg.att2.conv3.", "cost_agg.att4.conv3.")
+
+
+def las2_state_dict(shapes: Mapping[str, Sequence[int]]) -> dict[str, torch.Tensor]:
+    """Tensors for every key of a LAS2 network, float32 but for its counters.
+
+    The gains let the correlation through to the scores, so that the network really matches, after a fashion.
+    """
+    return {key: torch.from_numpy(_las2_tensor(key, tuple(shape))) for key, shape in shapes.items()}
+
+
+def _las2_tensor(key: str, shape: tuple[int, ...]) -> np.ndarray:
+    noise = np.random.Generator(np.random.PCG64(zlib.crc32(key.encode()))).standard_normal(shape)
+    if key.endswith(".num_batches_tracked"):
+        return np.array(0)
+    if key.endswith(".running_mean"):
+        values = 0.1 * noise
+    elif key.endswith(".running_var"):
+        values = np.exp(0.25 * noise)
+    elif key == "cost_agg.att0.conv3.bias":
+        values = 14 + 1.4 * noise
+    elif key.startswith(_LAS2_FAINT) and key.endswith(".bias"):
+        values = 1 + 0.1 * noise
+    elif key == "cost_agg.conv6.1.weight":
+        values = 0.2 * (1 + 0.1 * noise)
+    elif key.endswith(".bias"):
+        values = 0.1 * noise
+    elif len(shape) == 1:
+        values = 1 + 0.1 * noise
+    else:
+        transposed = ".deconv." in key or key.startswith(_LAS2_TRANSPOSED)
+        fan_in = shape[0] * shape[2] * shape[3] / 4 if transposed else math.prod(shape[1:])
+        values = _las2_gain(key) * noise / math.sqrt(fan_in)
+    return values.astype(np.float32)
+
+
+def _las2_gain(key: str) -> float:
+    if key.endswith(".mlp.3.weight"):
+        return 0.25 if key.startswith("cost_agg.") else 0.7
+    if key.startswith(_LAS2_FAINT):
+        return 0.3
+    return 2 if key == "refine_3.block.0.weight" else 1

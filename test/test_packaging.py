@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import vizion3d
+from vizion3d.weights import RECORDS, terms
 
 ROOT = Path(__file__).parents[1]
 
@@ -33,6 +34,12 @@ def test_yaml_files_and_docs_hold_the_defaults_of_the_code():
     for name, settings_type in YAML_FILES.items():
         assert (ROOT / "config" / name).read_text(encoding="utf-8") == to_yaml(settings_type), "run: make config"
     assert (ROOT / "docs/options.md").read_text(encoding="utf-8") == options_page(), "run: make config"
+
+
+def test_the_terms_of_all_weights_are_written_down():
+    page = (ROOT / "THIRD_PARTY.md").read_text(encoding="utf-8")
+    assert page == terms.written_into(page), "run: make config"
+    assert all(f"`{record.name}`" in page and record.basis in page for record in RECORDS)
 
 
 @pytest.mark.parametrize("options", [[], ["--symlink-install"]], ids=["copied", "symlinked"])

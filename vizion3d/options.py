@@ -162,6 +162,25 @@ class S2M2Options(Options):
 
 
 @dataclass(frozen=True)
+class LAS2Options(Options):
+    """Options of the network Lite Any Stereo V2."""
+
+    max_size: tuple[int, int] = option(
+        (960, 540),
+        "width and height to which larger images are reduced, unless scale_factor is set; smaller measures nearer",
+        unit="pixels",
+        limits=(32, 8192),
+        read_only=True,
+    )
+    left_right_check: bool = option(
+        True,
+        "match from the right image too and believe what agrees, in twice the time; without it things that are too near, or "
+        "hidden from the right camera, come out wrong unnoticed",
+        read_only=True,
+    )
+
+
+@dataclass(frozen=True)
 class ScaleOptions(Options):
     """At which size a pair is matched."""
 
@@ -177,6 +196,7 @@ class StereoOptions(ImageOptions, RunOptions, ScaleOptions, ValidityLimits):
     cloud_edge_filter: bool = option(True, "leave pixels that hang between two surfaces out of the point cloud")
     sgbm: SgbmOptions = SgbmOptions()
     s2m2: S2M2Options = S2M2Options()
+    las2: LAS2Options = LAS2Options()
 
     def matching(self) -> dict[str, float | None]:
         """What of this `StereoDepthEstimator.estimate` takes with each pair."""
@@ -191,7 +211,8 @@ class StereoOptions(ImageOptions, RunOptions, ScaleOptions, ValidityLimits):
 class _StereoModel(Options):
     model: str = option(
         ROBOT_STEREO_MODEL,
-        "sgbm, which needs no weights and no GPU, or S2M2 weights: s2m2-s, s2m2-m, s2m2-l, s2m2-xl, a path or an address",
+        "sgbm, which needs no weights and no GPU; or weights of LAS2 (las2-s, las2-m, las2-l) or S2M2 (s2m2-s to s2m2-xl), by "
+        "name, path or address",
         read_only=True,
     )
 

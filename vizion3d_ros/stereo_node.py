@@ -89,7 +89,7 @@ class StereoDepthNode(DepthNode[StereoSettings, StereoDepthEstimator]):
             pair = stereo_frames.decode(messages, self._levels, rectify=settings.rectify)
         with self.diagnostics.stage("estimate"):
             prediction = self.estimator.estimate(pair.left, pair.right, pair.rig, pair.shown, **settings.matching())
-        self._tell_nearest(prediction.nearest_m(settings))
+        self._tell_nearest(prediction.nearest_m(settings), prediction.nearest_set_by(settings))
         if settings.hold_when_wrong:
             self._check(messages, pair, prediction)  # before anything of it goes out
             if wrong := self._watch.wrong:
@@ -97,11 +97,11 @@ class StereoDepthNode(DepthNode[StereoSettings, StereoDepthEstimator]):
         self.publish(stereo_frames.outputs(prediction, pair, settings))
         self._check(messages, pair, prediction)
 
-    def _tell_nearest(self, nearest_m: float) -> None:
+    def _tell_nearest(self, nearest_m: float, set_by: str) -> None:
         """Say how near is measured, whenever that changes; it takes a calibration to know."""
         if nearest_m != self._nearest_m:
             self._nearest_m = nearest_m
-            self.get_logger().info(f"nearest depth {nearest_m:.2f} m, set by z_near")
+            self.get_logger().info(f"nearest depth {nearest_m:.2f} m, set by {set_by}")
 
     def _check(self, messages: tuple[Any, ...], pair: stereo_frames.StereoPair, prediction: StereoPrediction) -> None:
         """Now and then, and not while a frame waits, see what ruins depth quietly."""

@@ -28,7 +28,7 @@ def toys(monkeypatch, tmp_path):
     for package in (models, matchers):
         monkeypatch.setattr(package, "__path__", [*package.__path__, TOYS])
     for task in ("mono", "stereo"):
-        row = weights.Architecture(task, f"toy_{task}", f"Toy ({task})", f"toy_{task}.", f"toy_{task}.pth")
+        row = weights.Architecture(task, f"toy_{task}", f"Toy ({task})", f"toy_{task}.", f"toy_{task}.pth", "nobody")
         monkeypatch.setitem(weights.ARCHITECTURES, f"toy_{task}", row)
     torch.save({"toy_mono.scale": torch.tensor([[0.5]])}, tmp_path / "toy_mono.pth")
     torch.save({"toy_stereo.disparity": torch.tensor(4.0)}, tmp_path / "toy_stereo.pth")
@@ -62,7 +62,7 @@ def test_files_are_told_by_their_tensors_whatever_they_are_called(toys, vits_fil
     os.link(toys / "toy_stereo.pth", misnamed)
     assert StereoDepthEstimator(misnamed).matcher.architecture == "toy_stereo"
     assert "licensed" not in caplog.text
-    with pytest.raises(WeightsError, match=r"it is Depth Anything V2, which takes one picture; give .*CH128NTR1\.pth or toy"):
+    with pytest.raises(WeightsError, match=r"it is Depth Anything V2, which takes one picture; give .*LAS2_S\.pth or toy"):
         StereoDepthEstimator(vits_file)
     with pytest.raises(WeightsError, match="it is S2M2, which takes a rectified pair; give weights such as depth_anything_v2"):
         MonoDepthEstimator(s2m2_file)
@@ -71,7 +71,7 @@ def test_files_are_told_by_their_tensors_whatever_they_are_called(toys, vits_fil
 def test_published_weights_of_the_other_task_are_refused_before_they_are_fetched(monkeypatch, tmp_path):
     monkeypatch.setenv("VIZION3D_MODEL_CACHE", str(tmp_path))
     monkeypatch.setenv("VIZION3D_OFFLINE", "1")
-    with pytest.raises(WeightsError, match="depth-anything-v2-small is not S2M2: it is Depth Anything V2"):
+    with pytest.raises(WeightsError, match="depth-anything-v2-small is not S2M2 or LAS2: it is Depth Anything V2"):
         StereoDepthEstimator("depth-anything-v2-small")
     with pytest.raises(WeightsError, match="s2m2-s is not Depth Anything V2: it is S2M2"):
         MonoDepthEstimator("s2m2-s")

@@ -17,26 +17,21 @@ import numpy as np
 import pytest
 import torch
 from generated_weights import s2m2_state_dict, weights_crc32
+from golden_vectors import GOLDEN, load, record_calls, relative_error
 from torch import Tensor
 
 from vizion3d.errors import InputError, WeightsError
-from vizion3d.stereo.matchers.s2m2 import S2M2, crop, load_s2m2, pad
+from vizion3d.stereo.matchers.blending import blend_neighbours
+from vizion3d.stereo.matchers.framing import crop
+from vizion3d.stereo.matchers.s2m2 import S2M2, load_s2m2, pad
 from vizion3d.stereo.matchers.s2m2.attention import RowBlock
-from vizion3d.stereo.matchers.s2m2.blocks import blend_neighbours
 from vizion3d.stereo.matchers.s2m2.lookup import cost_levels, sample_nine
 from vizion3d.stereo.matchers.s2m2.matching import forbid_negative, read_matches, transport
 from vizion3d.stereo.matchers.s2m2.model import match_in_image
 from vizion3d.stereo.matchers.s2m2.position import mean_position, position_table
 
-GOLDEN = Path(__file__).parent.parent / "golden"
 FILES = sorted(path.name for path in GOLDEN.glob("s2m2_*_*x*.npz"))
 TOLERANCE = 1e-4
-
-
-def load(name: str) -> dict[str, Any]:
-    with np.load(GOLDEN / name) as file:
-        arrays = {key: file[key] for key in file.files}
-    return arrays | {"meta": json.loads(str(arrays["meta"]))}
 
 
 @functools.cache
@@ -64,27 +59,7 @@ def small_pair() -> tuple[Tensor, Tensor]:
     return left, right
 
 
-def relative_error(actual: Any, expected: Any) -> float:
-    actual, expected = np.asarray(actual), np.asarray(expected)
-    assert actual.shape == expected.shape
-    return float(np.abs(actual - expected).max() / np.abs(expected).max())
-
-
 # --- golden vectors -------------------------------------------------------------------------------------------------
-
-
-def record_calls(model: S2M2, left: Tensor, right: Tensor) -> dict[str, list[tuple[tuple, tuple]]]:
-    """Run the model once; arguments and results of every call of every module, by module name."""
-    calls: dict[str, list[tuple[tuple, tuple]]] = {}
-
-    def record(name: str, _: Any, args: tuple, result: Any) -> None:
-        calls.setdefault(name, []).append((args, result if isinstance(result, tuple) else (result,)))
-
-    hooks = [m.register_forward_hook(functools.partial(record, name)) for name, m in model.named_modules()]
-    model(left, right)
-    for hook in hooks:
-        hook.remove()
-    return calls
 
 
 def stages(model: S2M2, calls: dict[str, list[tuple[tuple, tuple]]]) -> dict[str, Tensor]:

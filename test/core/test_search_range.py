@@ -7,12 +7,15 @@ import dataclasses
 
 import numpy as np
 import pytest
+from census_network import CensusNetwork
 from PIL import Image
 
+from vizion3d import runtime
 from vizion3d.camera import PinholeCamera, StereoRig
 from vizion3d.errors import InputError
-from vizion3d.options import SgbmOptions, StereoOptions, ValidityLimits
+from vizion3d.options import LAS2Options, SgbmOptions, StereoOptions, ValidityLimits
 from vizion3d.stereo import StereoDepthEstimator, StereoPrediction
+from vizion3d.stereo.matchers.las2 import LAS2Matcher
 from vizion3d.stereo.search_range import wanted_disparity
 from vizion3d.synthetic import Box, Scene, Texture, default_scene, render_stereo
 
@@ -98,3 +101,49 @@ def test_in_windows_of_real_pairs_near_things_do_not_come_out_far(data, names, s
     beyond = truth / scale > prediction.max_disparity_px
     assert beyond.mean() > 0.1
     assert prediction.valid(ValidityLimits()).numpy()[beyond].mean() <= 0.04
+
+
+@pytest.mark.parametrize("check", [True, False], ids=["checked", "unchecked"])
+@pytest.mark.parametrize(
+    ("names", "scale", "part", "scale_factor"),
+    [
+        (("teddy/im2.png", "teddy/im6.png", "teddy/disp2.png"), 4, 3, 6),
+        (("wood2/view1.png", "wood2/view5.png", "wood2/disp1.png"), 2, 2, 2),
+        (("aloe/aloeL.jpg", "aloe/aloeR.jpg", "aloe/aloeGT.png"), 1, 2, 1.5),
+        (("aloe/aloeL.jpg", "aloe/aloeR.jpg", "aloe/aloeGT.png"), 1, 3, 1.5),
+    ],
+    ids=["teddy/3", "wood2/2", "aloe/2", "aloe/3"],
+)
+def test_what_is_beyond_the_range_of_las2_does_not_come_out_if_it_is_checked(data, names, scale, part, scale_factor, check):
+    """With a stand-in for the network that matches real pairs; the rest is LAS2's own."""
+    left, right, truth = (centre_window(np.asarray(Image.open(data / "stereo" / name)), part) for name in names)
+    height, width = truth.shape
+    rig = StereoRig(PinholeCamera(width, height, 1000, 1000, width / 2, height / 2), 0.1)
+    network = runtime.load(CensusNetwork(), "cpu")
+    estimator = StereoDepthEstimator(LAS2Matcher(network, "census", LAS2Options(left_right_check=check)))
+    prediction = estimator.estimate(left, right, rig, scale_factor=scale_factor)
+    assert prediction.max_disparity_px == pytest.approx((188 - 32) / scale_factor, rel=1e-3)
+    coarse_px = 4 / scale_factor  # the stand-in resolves no finer
+    beyond = truth / scale > prediction.max_disparity_px + coarse_px
+    valid = prediction.valid(ValidityLimits()).numpy()
+    print(f"\nvalid within {valid[(truth > 0) & ~beyond].mean():.2%}, of {beyond.mean():.1%} beyond {valid[beyond].mean():.2%}")
+    assert beyond.mean() > 0.05
+    if check:
+        assert valid[beyond].mean() <= 0.04 < 0.25 < valid[(truth > 0) & ~beyond].mean()
+    else:
+        assert valid[beyond].mean() > 0.1, "the check would not be needed"
+
+
+def test_the_range_of_las2_follows_the_size_at_which_it_matches(las2_file, frame, rig):
+    estimator = StereoDepthEstimator(las2_file, "cpu")
+    reach_px = {}
+    for scale_factor in (None, 0.5):
+        prediction = estimator.estimate(frame.left, frame.right, rig, scale_factor=scale_factor)
+        reach_px[scale_factor] = prediction.max_disparity_px
+        valid = prediction.valid(ValidityLimits(conf_threshold=0, occ_threshold=0)).numpy()
+        assert prediction.disparity_px.numpy()[valid].max() <= reach_px[scale_factor]
+    assert reach_px == {None: 156, 0.5: 312}
+    assert prediction.nearest_m(ValidityLimits()) == pytest.approx(525 * 0.12 / 312)
+    assert prediction.nearest_set_by(ValidityLimits()) == "scale_factor"
+    assert prediction.nearest_set_by(ValidityLimits(z_near=0.5)) == "z_near"
+    assert estimate(frame, rig).nearest_set_by(ValidityLimits()) == "z_near"

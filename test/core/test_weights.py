@@ -148,21 +148,20 @@ def leftovers(url: str) -> set[str]:
 
 def test_names_and_addresses_are_unique_and_addresses_are_https() -> None:
     records = registry.RECORDS
-    assert len({record.name for record in records}) == len({record.url for record in records}) == len(records) == 15
+    assert len({record.name for record in records}) == len({record.url for record in records}) == len(records) == 18
     for record in records:
         assert record.url.startswith("https://")
         assert record.url.endswith("/" + record.file_name)
 
 
-def test_only_the_small_depth_anything_networks_are_for_commercial_use() -> None:
-    free = {record.name for record in registry.RECORDS if record.commercial_use}
-    assert free == {
-        "depth-anything-v2-small",
-        "depth-anything-v2-metric-indoor-small",
-        "depth-anything-v2-metric-outdoor-small",
-    }
+def test_only_what_its_authors_give_away_without_a_question_is_for_commercial_use() -> None:
+    assert [record.name for record in registry.RECORDS if record.commercial_use == "yes"] == ["depth-anything-v2-small"]
+    unclear = {record.name for record in registry.RECORDS if record.commercial_use == "unclear"}
+    metric = {f"depth-anything-v2-metric-{place}-small" for place in ("indoor", "outdoor")}
+    assert unclear == metric | {"las2-s", "las2-m", "las2-l"}
     for record in registry.RECORDS:
-        assert record.licence == ("Apache-2.0" if record.commercial_use else "CC-BY-NC-4.0")
+        assert (record.licence == "CC-BY-NC-4.0") == (record.commercial_use == "no")
+        assert record.basis and record.sha256 is None, "nobody has fetched one yet"
 
 
 def test_metric_records_know_their_scale() -> None:
@@ -525,6 +524,7 @@ def test_licence_is_told_once(server: Server, monkeypatch: pytest.MonkeyPatch, c
     for name, level, words in (
         ("s2m2-s", logging.WARNING, "CC-BY-NC-4.0, for NON-COMMERCIAL use only"),
         ("depth-anything-v2-base", logging.WARNING, "NON-COMMERCIAL"),
+        ("las2-s", logging.WARNING, "MIT, commercial use is UNCLEAR: the authors' page tags the weights MIT"),
         ("depth-anything-v2-small", logging.INFO, "Apache-2.0"),
     ):
         stand_in(monkeypatch, name, url=server.serve(Reply(), path=f"/{name}"))
@@ -662,11 +662,12 @@ def test_cli_list_fits_a_terminal_and_shows_what_is_cached(capsys: pytest.Captur
     cache_path("s2m2-s").write_bytes(BODY)
     assert run_cli("list") == 0
     lines = capsys.readouterr().out.splitlines()
-    rows = {line.split()[0]: line for line in lines[1:16]}
+    rows = {line.split()[0]: line for line in lines[1:19]}
     assert list(rows) == [record.name for record in registry.RECORDS]
     assert max(map(len, rows.values())) <= 80
-    assert re.fullmatch(r"s2m2-s +106.0 MB +CC-BY-NC-4.0\* +yes", rows["s2m2-s"])
-    assert re.fullmatch(r"depth-anything-v2-small +99.1 MB +Apache-2.0 +no", rows["depth-anything-v2-small"])
+    assert re.fullmatch(r"s2m2-s +106.0 MB\* +CC-BY-NC-4.0 +no +yes", rows["s2m2-s"])
+    assert re.fullmatch(r"depth-anything-v2-small +99.1 MB\* +Apache-2.0 +yes +no", rows["depth-anything-v2-small"])
+    assert any(re.match(r"unclear +las2-s and 2 more: the authors' page tags the weights MIT", line) for line in lines)
 
 
 def test_cli_get_goes_on_after_a_failure(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
@@ -806,3 +807,26 @@ def test_importing_the_weights_package_does_not_load_torch() -> None:
     code = "import sys, vizion3d.weights, vizion3d.cli.weights; sys.exit('torch' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, *sys.path])}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
+
+
+def test_cli_verify_online_fetches_compares_and_loads(
+    server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, las2_file: Path
+) -> None:
+    body = las2_file.read_bytes()
+    url = server.serve(Reply(body))
+    stand_in(monkeypatch, "las2-s", url=url, sha256_begins=sha256(body)[:12])
+    assert run_cli("verify", "--online", "las2-s") == 0
+    out = capsys.readouterr().out
+    assert f"las2-s: ok, {cache_path('las2-s')} (24.4 MB)" in out and f"sha256='{sha256(body)}'" in out
+    stand_in(monkeypatch, "las2-s", sha256_begins="0" * 12)
+    assert run_cli("verify", "--online", "las2-s") == 1
+    assert "which others report to begin with 000000000000" in capsys.readouterr().err
+    assert server.answered == [200], "what is there is not fetched again"
+
+
+def test_cli_verify_online_refuses_a_file_that_is_no_such_network(
+    server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(monkeypatch, "las2-m", url=server.serve(Reply(BODY)), sha256_begins="")
+    assert run_cli("verify", "--online", "las2-m") == 1
+    assert "is not a checkpoint" in capsys.readouterr().err

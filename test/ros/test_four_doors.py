@@ -166,11 +166,15 @@ def stereo_case(name: str, request: pytest.FixtureRequest) -> list[Any]:
 
 
 @pytest.mark.parametrize("edge_filter", [True, False], ids=["filtered", "unfiltered"])
-@pytest.mark.parametrize("name", ["kitti", "teddy", "drawn"])
-def test_stereo(ros, request, tmp_path, name, edge_filter):
+@pytest.mark.parametrize(
+    ("name", "model"), [("kitti", "sgbm"), ("teddy", "sgbm"), ("drawn", "sgbm"), ("drawn", "las2_file"), ("drawn", "s2m2_file")]
+)
+def test_stereo(ros, request, tmp_path, name, model, edge_filter):
     messages = stereo_case(name, request)
     left, right, rig, *_ = stereo_frames.decode(messages)
-    options = {"z_far": 40.0, "sgbm.max_disparity": 80, "cloud_edge_filter": edge_filter}
+    trained = model == "sgbm"  # the others have generated weights
+    model = model if trained else str(request.getfixturevalue(model))
+    options = {"model": model, "z_far": 40.0, "sgbm.max_disparity": 80, "cloud_edge_filter": edge_filter}
 
     frames = from_frames("stereo", messages, options, tmp_path)
     node = from_node(ros, "stereo", messages, options)
@@ -180,9 +184,9 @@ def test_stereo(ros, request, tmp_path, name, edge_filter):
 
     reach = SgbmOptions(max_disparity=80)
     config = replace(StereoDepthAdvancedConfig.from_rig(rig), z_far=40, cloud_edge_filter=edge_filter, sgbm=reach)
-    api = StereoDepth().run(StereoDepthCommand(left, right, "sgbm", return_point_cloud=True, advanced_config=config))
+    api = StereoDepth().run(StereoDepthCommand(left, right, model, return_point_cloud=True, advanced_config=config))
     depth_m = np.where(api.valid, api.depth, np.float32(np.nan))
-    assert 0.3 < api.valid.mean() < 1
+    assert (0.3 if trained else 0.01) < api.valid.mean() < 1
     assert_same(frames.map("depth/image_rect"), depth_m)
     assert_same(frames.map("confidence"), api.confidence)
     assert_same(frames.map("occlusion"), api.occlusion)
@@ -209,7 +213,15 @@ def test_stereo(ros, request, tmp_path, name, edge_filter):
     calib = f"cam0=[{fx} 0 {cx}; 0 {fy} {cy}; 0 0 1]\nbaseline={mm}\ndoffs={doffs}\n"
     (tmp_path / "calib.txt").write_text(calib)
     pair = (tmp_path / "left.png", tmp_path / "right.png", "--calib", tmp_path / "calib.txt")
-    flags = ("--z-far", 40, "--sgbm-max-disparity", 80, "--cloud-edge-filter" if edge_filter else "--no-cloud-edge-filter")
+    flags = (
+        "--model",
+        model,
+        "--z-far",
+        40,
+        "--sgbm-max-disparity",
+        80,
+        "--cloud-edge-filter" if edge_filter else "--no-cloud-edge-filter",
+    )
     from_command("stereo", *pair, "--out", tmp_path, *flags)
     points, colors = read_ply(tmp_path / "left_cloud.ply")
     dense = api.cloud.dense()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from vizion3d.cli.flags import add_option_flags, read_options
 from vizion3d.cli.pair import add_pair_arguments
 from vizion3d.errors import InputError
+from vizion3d.option_records import flag_of
 from vizion3d.options import RobotStereoOptions
 from vizion3d.runtime.threads import set_threads
 
@@ -97,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
     write_depth_png(depth_path, depth_m)
     prediction.point_cloud(left, options, edge_filter=options.cloud_edge_filter).write_ply(cloud_path)
     if nearest_m := prediction.nearest_m(options):
-        print(f"nearest depth {nearest_m:.2f} m, set by --z-near")
+        print(f"nearest depth {nearest_m:.2f} m, set by {flag_of(prediction.nearest_set_by(options))}")
     if valid.any():
         near, middle, far = np.nanpercentile(depth_m, (0, 50, 100))
         print(f"depth {near:.3f} to {far:.3f} m, median {middle:.3f} m, on {valid.mean():.1%} of the pixels")

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vizion3d.errors import WeightsError
-from vizion3d.weights import RECORDS, cache_dir, cache_path, resolve, verify
+from vizion3d.weights import RECORDS, cache_dir, cache_path, find, resolve, verify
+from vizion3d.weights.integrity import sha256_of
 from vizion3d.weights.progress import megabytes
+from vizion3d.weights.terms import groups
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -32,17 +34,28 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
     action = actions.add_parser("verify", help="hash cached files and compare with the digests on record")
     action.add_argument("names", nargs="*", metavar="NAME", help="default: all known weights that are in the cache")
+    action.add_argument(
+        "--online",
+        action="store_true",
+        help="fetch what is not in the cache, load it into its network, and print what the registry should say of it; without "
+        "NAME of all known weights, which are gigabytes",
+    )
     action.set_defaults(run=_verify)
 
 
 def _list(arguments: argparse.Namespace) -> int:
     width = max(len(record.name) for record in RECORDS)
-    print(f"{'name':{width}}  {'size':>8}  {'licence':13}  cached")
+    print(f"{'name':{width}} {'size':>9} {'licence':12} {'commercial':10} cached")
     for record in RECORDS:
-        licence = record.licence + ("" if record.commercial_use else "*")
+        size = megabytes(record.approx_bytes) + ("" if record.sha256 else "*")
         cached = "yes" if cache_path(record.name).is_file() else "no"
-        print(f"{record.name:{width}}  {megabytes(record.approx_bytes):>8}  {licence:13}  {cached}")
-    print(f"\n* no commercial use\ncache: {cache_dir()}")
+        print(f"{record.name:{width}} {size:>9} {record.licence:12} {record.commercial_use:10} {cached}")
+    print("\n* unverified: no one of this project has fetched the file; `weights verify --online` does")
+    print("\ncommercial use rests on:")
+    for group in groups():
+        others = f" and {len(group) - 1} more" if len(group) > 1 else ""
+        print(f"{group[0].commercial_use:8} {group[0].name}{others}: {group[0].basis}")
+    print(f"\ncache: {cache_dir()}")
     return 0
 
 
@@ -61,8 +74,24 @@ def _path(arguments: argparse.Namespace) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
+    if arguments.online:
+        return _each(arguments.names or [record.name for record in RECORDS], _verify_online)
     names = arguments.names or [record.name for record in RECORDS if cache_path(record.name).is_file()]
     return _each(names, lambda name: print(f"{name}: ok, {_recorded(verify(name))}"))
+
+
+def _verify_online(name: str) -> None:
+    """Fetch a file that the registry knows, compare its digest with what others report, load it, print what it is."""
+    from vizion3d.lifting import MonoDepthEstimator
+    from vizion3d.stereo import StereoDepthEstimator
+
+    record = find(name)
+    file = resolve(name, offline=False)
+    digest = sha256_of(verify(name))
+    if not digest.startswith(record.sha256_begins):
+        raise WeightsError(f"{name}: its sha256 is {digest}, which others report to begin with {record.sha256_begins}")
+    estimator = (MonoDepthEstimator if record.task == "mono" else StereoDepthEstimator)(name, "cpu")
+    print(f"{name}: ok, {_recorded(file)}\n  loads as {estimator.describe()}\n  sha256={digest!r}")
 
 
 def _recorded(file: Path) -> str:

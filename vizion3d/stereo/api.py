@@ -98,7 +98,8 @@ class StereoDepthCommand(HoldsArrays):
 
     Attributes:
         left_image, right_image: rectified, of one size: a path, the bytes of a picture file, an RGB array or a PIL image.
-        model_backend: S2M2 weights (a registry name such as "s2m2-s", a path or an address), or "sgbm", which needs none.
+        model_backend: weights of S2M2 or LAS2 (a registry name such as "s2m2-s", a path or an address), or "sgbm", which needs
+            none.
         return_depth_image: offer `StereoDepthResult.depth_image`.
         return_raw_depth: offer `StereoDepthResult.raw_depth`.
         return_point_cloud: offer `StereoDepthResult.point_cloud`.

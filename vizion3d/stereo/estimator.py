@@ -31,8 +31,8 @@ class StereoDepthEstimator:
     """Rectified pairs to depth with one matcher, loaded once.
 
     Args:
-        model: "sgbm" (no weights, on the CPU); S2M2 weights: a registry name ("s2m2-s"), a path or an address; or a matcher
-            of your own, which brings its device.
+        model: "sgbm" (no weights, on the CPU); weights of LAS2 or S2M2: a registry name ("las2-s", "s2m2-s"), a path or an
+            address; or a matcher of your own, which brings its device.
         device: "auto", "cpu", "mps", "cuda" or "cuda:N".
         precision: of a network: "auto" (float16 on CUDA, else float32), "float32" or "float16".
 
@@ -136,6 +136,7 @@ class StereoDepthEstimator:
             max_disparity_px=None if limit is None else (limit - widening.shift_px) / plan.sx,
             disparity_step_px=matches.step / plan.sx,
             unmatched=None if matches.reason is None else _enlarged(widening.undo(matches.reason), height, width)[0, 0],
+            range_follows_size=self.matcher.searched_part_of_width is None,
         )
         tell_calibrated_rows(rig, prediction.max_disparity_px or width / 6)
         return prediction if shown is None else prediction.without_border(shown)

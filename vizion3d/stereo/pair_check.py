@@ -302,4 +302,6 @@ def _check_nearest(
         z_near_m = rig.left.fx * rig.baseline_m / max(needed_px + rig.doffs_px, 1.0)
         lower = f"z_near to {z_near_m:.2g}"
         advice = f"{advice}, or {lower}" if prediction.max_disparity_px else f"set {lower}"
+    if prediction.nearest_set_by(limits) == "scale_factor" and prediction.max_disparity_px:
+        advice = f"match at {prediction.max_disparity_px / needed_px:.0%} of the size (scale_factor)"
     return judge(nearer_share <= _MAX_NEARER_SHARE, "search range", value, advice, passing=True)

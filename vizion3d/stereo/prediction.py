@@ -37,6 +37,7 @@ class StereoPrediction(HoldsArrays):
         disparity_step_px: smallest increment of the disparity.
         unmatched: uint8, what the matcher says of pixels without a sure answer, see `Matches.reason`; None if it says nothing.
         valid_window: (x, y, width, height) of what the left image shows; None is all of it.
+        range_follows_size: the matcher's range cannot be chosen but by the size at which it matches.
     """
 
     disparity_px: torch.Tensor
@@ -47,6 +48,7 @@ class StereoPrediction(HoldsArrays):
     disparity_step_px: float
     unmatched: torch.Tensor | None = None
     valid_window: tuple[int, int, int, int] | None = None
+    range_follows_size: bool = False
 
     def without_border(self, shown: Shown) -> StereoPrediction:
         """The same without what is matched with nothing: pixels that one of the two raw images does not show are BORDER."""
@@ -78,6 +80,10 @@ class StereoPrediction(HoldsArrays):
         if self.max_disparity_px is None:
             return limits.z_near
         return max(limits.z_near, self.rig.left.fx * self.rig.baseline_m / (self.max_disparity_px + self.rig.doffs_px))
+
+    def nearest_set_by(self, limits: ValidityLimits) -> str:
+        """The option that decides on `nearest_m`."""
+        return "scale_factor" if self.range_follows_size and self.nearest_m(limits) > limits.z_near else "z_near"
 
     def reach_px(self, limits: ValidityLimits) -> float:
         """Largest disparity that counts, infinite if there is no limit; `nearest_m` in pixels."""

@@ -28,6 +28,7 @@ class Architecture:
         title: what people call it.
         telltale: how the name of a tensor begins that only its files have.
         example: name of a file that fits.
+        authors: and their paper.
     """
 
     task: Task
@@ -35,13 +36,34 @@ class Architecture:
     title: str
     telltale: str
     example: str
+    authors: str
 
 
 ARCHITECTURES = {
     "depth_anything_v2": Architecture(
-        "mono", "depth_anything", "Depth Anything V2", "pretrained.", "depth_anything_v2_vits.pth"
+        "mono",
+        "depth_anything",
+        "Depth Anything V2",
+        "pretrained.",
+        "depth_anything_v2_vits.pth",
+        "Yang et al., *Depth Anything V2*, 2024",
     ),
-    "s2m2": Architecture("stereo", "s2m2", "S2M2", "cnn_backbone.", "CH128NTR1.pth"),
+    "s2m2": Architecture(
+        "stereo",
+        "s2m2",
+        "S2M2",
+        "cnn_backbone.",
+        "CH128NTR1.pth",
+        "Min et al., *S2M2: Scalable Stereo Matching Model*, 2025",
+    ),
+    "las2": Architecture(
+        "stereo",
+        "las2",
+        "LAS2",
+        "fnet.backbone.",
+        "LAS2_S.pth",
+        "Jing et al., *Lite Any Stereo V2*, 2026, arXiv 2606.24457",
+    ),
 }
 # What is met although nothing here takes it, by the same telltale.
 _FOREIGN = {

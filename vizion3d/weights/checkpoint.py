@@ -15,12 +15,15 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 _ZIP_MAGIC = b"PK\x03\x04"
+_WRAPPERS = ("model", "state_dict")
+_PARALLEL = "module."  # what torch's data-parallel wrappers put before every key
 
 
 def read_state_dict(path: str | os.PathLike[str], *, mapped: bool = False) -> "dict[str, Tensor]":
     """The tensors of a file written by `torch.save`, on the CPU, by key.
 
-    An outer mapping with the tensors under "state_dict" is unwrapped.
+    An outer mapping with the tensors under "model" or "state_dict" is unwrapped, and the prefix "module." taken off if all
+    keys have it.
 
     Args:
         path: of the file.
@@ -49,6 +52,8 @@ def read_state_dict(path: str | os.PathLike[str], *, mapped: bool = False) -> "d
 def fill(network: "nn.Module", tensors: "Mapping[str, Tensor]", path: str | os.PathLike[str], name: str) -> None:
     """Give a network, which may be on the meta device, its weights in float32, and make it ready for inference.
 
+    Counters stay whole numbers.
+
     Args:
         network: the network that the tensors should fit.
         tensors: from `read_state_dict`.
@@ -69,7 +74,8 @@ def fill(network: "nn.Module", tensors: "Mapping[str, Tensor]", path: str | os.P
     texts = [f"{len(items)} {fault}: {some(items)}" for fault, items in faults.items() if items]
     if texts:
         raise WeightsError(f"{path} does not fit {name}. Tensors {'; '.join(texts)}. Use the published file.")
-    network.load_state_dict({key: tensor.float() for key, tensor in tensors.items()}, assign=True)
+    floats = {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in tensors.items()}
+    network.load_state_dict(floats, assign=True)
     network.eval().requires_grad_(False)
 
 
@@ -105,11 +111,13 @@ def _refuse_other_files(file: Path) -> None:
 def _tensors(content: object, file: Path) -> "dict[str, Tensor]":
     from torch import Tensor
 
-    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
-        content = content["state_dict"]
+    if isinstance(content, Mapping):
+        content = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), content)
     if not isinstance(content, Mapping) or not content:
         raise WeightsError(f"{file} holds a {type(content).__name__}, not a mapping from keys to tensors.")
     for key, value in content.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
             raise WeightsError(f"{file} holds a {type(value).__name__} under the key {key!r}, not a tensor.")
+    if all(key.startswith(_PARALLEL) for key in content):
+        return {key.removeprefix(_PARALLEL): value for key, value in content.items()}
     return dict(content)

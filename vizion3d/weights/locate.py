@@ -56,7 +56,6 @@ def locate(model: str | os.PathLike[str], task: architectures.Task, without_weig
         if record is not None and record.architecture != architecture:
             record = None  # it only has the name of a published file
     if record is not None:
-        forbidden = "" if record.commercial_use else ", for NON-COMMERCIAL use only"
-        level = logging.INFO if record.commercial_use else logging.WARNING
-        _LOG.log(level, "loading %s: these weights are licensed %s%s", record.name, record.licence, forbidden)
+        level = logging.INFO if record.commercial_use == "yes" else logging.WARNING
+        _LOG.log(level, "loading %s: these weights are licensed %s", record.name, record.terms)
     return LocatedWeights(path, architecture, record)

@@ -6,12 +6,14 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
+from typing import Literal
 from urllib.parse import urlsplit
 
 from vizion3d.errors import WeightsError
 from vizion3d.weights.architectures import ARCHITECTURES, Task
 
 APACHE = "Apache-2.0"
+MIT = "MIT"
 NON_COMMERCIAL = "CC-BY-NC-4.0"
 
 _HUB = "https://huggingface.co/{repo}/resolve/main/{file}"
@@ -29,11 +31,14 @@ class WeightsRecord:
         file_name: Name of the file at its address and in the cache. Not unique: two addresses may serve one name.
         url: Where it is published.
         licence: SPDX identifier of the licence of the weights, which is not that of this package.
-        commercial_use: Whether that licence allows commercial use.
+        commercial_use: Whether they may be used commercially, as far as their authors say.
+        basis: What that rests on, one sentence.
         approx_bytes: 4 bytes per parameter; the file is a little larger.
-        sha256: Digest in hex where somebody has checked it, else None (see `vizion3d.weights.integrity`).
+        sha256: Digest in hex where somebody of this project has fetched and loaded the file, else None: nothing of the record
+            is verified then (see `vizion3d.weights.integrity`).
         max_depth_m: Depth in metres that the network's output 1.0 stands for; None for relative depth and for stereo.
         notes: One line for people.
+        sha256_begins: How the digest begins by others' reports, which `weights verify --online` compares; "" if there are none.
     """
 
     name: str
@@ -42,16 +47,24 @@ class WeightsRecord:
     file_name: str
     url: str
     licence: str
-    commercial_use: bool
+    commercial_use: Literal["yes", "no", "unclear"]
+    basis: str
     approx_bytes: int
     sha256: str | None
     max_depth_m: float | None
     notes: str
+    sha256_begins: str = ""
 
     @property
     def task(self) -> Task:
         """ "mono" (one picture) or "stereo" (a rectified pair)."""
         return ARCHITECTURES[self.architecture].task
+
+    @property
+    def terms(self) -> str:
+        """Licence, and what whoever sells something must know."""
+        use = {"yes": "", "no": ", for NON-COMMERCIAL use only", "unclear": f", commercial use is UNCLEAR: {self.basis}"}
+        return self.licence + use[self.commercial_use]
 
 
 # size: (encoder, parameters, licence)
@@ -69,10 +82,18 @@ _S2M2 = {
     "L": ("CH256NTR3.pth", 180_724_083),
     "XL": ("CH384NTR3.pth", 405_710_003),
 }
+# size: (parameters and running statistics, how the digest begins by the model card of fastforks/las2)
+_LAS2 = {
+    "S": (6_061_428, "dda5ad549571"),
+    "M": (10_430_244, "c41b61efce9b"),
+    "L": (27_243_108, "12f86f758b0a"),
+}
 
 
 def _depth_anything_v2(size: str, place: str | None = None) -> WeightsRecord:
     encoder, parameters, licence = _DEPTH_ANYTHING_V2[size]
+    commercial_use: Literal["yes", "no", "unclear"] = "yes" if licence == APACHE else "no"
+    basis = f"the authors' README names {licence} for this size"
     if place is None:
         name, repo, file = f"depth-anything-v2-{size}", "Depth-Anything-V2", f"depth_anything_v2_{encoder}.pth"
         max_depth_m, notes = None, "relative inverse depth"
@@ -80,8 +101,10 @@ def _depth_anything_v2(size: str, place: str | None = None) -> WeightsRecord:
         training_set, max_depth_m = _METRIC[place]
         name, repo = f"depth-anything-v2-metric-{place}-{size}", f"Depth-Anything-V2-Metric-{training_set}"
         file = f"depth_anything_v2_metric_{training_set.lower()}_{encoder}.pth"
-        # The authors state licences per network size only; a metric file is taken to have that of its size.
-        notes = f"metres, trained on {training_set} up to {max_depth_m:.0f} m; licence taken from the relative model"
+        notes = f"metres, trained on {training_set} up to {max_depth_m:.0f} m"
+        if licence == APACHE:
+            commercial_use = "unclear"
+        basis = f"the authors name {licence} for the relative network of this size and nothing for the metric files"
     return WeightsRecord(
         name=name,
         architecture="depth_anything_v2",
@@ -89,7 +112,8 @@ def _depth_anything_v2(size: str, place: str | None = None) -> WeightsRecord:
         file_name=file,
         url=_HUB.format(repo=f"depth-anything/{repo}-{size.capitalize()}", file=file),
         licence=licence,
-        commercial_use=licence == APACHE,
+        commercial_use=commercial_use,
+        basis=basis,
         approx_bytes=4 * parameters,
         sha256=None,
         max_depth_m=max_depth_m,
@@ -106,11 +130,33 @@ def _s2m2(size: str) -> WeightsRecord:
         file_name=file,
         url=_HUB.format(repo="minimok/s2m2", file=file),
         licence=NON_COMMERCIAL,
-        commercial_use=False,
+        commercial_use="no",
+        basis="the authors' README gives code and weights for non-commercial research and education only",
         approx_bytes=4 * parameters,
         sha256=None,
         max_depth_m=None,
-        notes="stereo disparity; for non-commercial research and education only",
+        notes="stereo disparity",
+    )
+
+
+def _las2(size: str) -> WeightsRecord:
+    numbers, sha256_begins = _LAS2[size]
+    file = f"LAS2_{size}.pth"
+    return WeightsRecord(
+        name=f"las2-{size.lower()}",
+        architecture="las2",
+        size=size,
+        file_name=file,
+        url=_HUB.format(repo="tomtomtommi/LiteAnyStereoV2", file=file),
+        licence=MIT,
+        commercial_use="unclear",
+        basis="the authors' page tags the weights MIT, which allows it; they do not list their training images and teacher "
+        "network, which may be for research only",
+        approx_bytes=4 * numbers,
+        sha256=None,
+        max_depth_m=None,
+        notes="stereo disparity, 0 to 188 px of the matched image",
+        sha256_begins=sha256_begins,
     )
 
 
@@ -124,6 +170,7 @@ RECORDS: tuple[WeightsRecord, ...] = (
     *(_depth_anything_v2(size) for size in _DEPTH_ANYTHING_V2),
     *(_depth_anything_v2(size, place) for place in _METRIC for size in _DEPTH_ANYTHING_V2),
     *(_s2m2(size) for size in _S2M2),
+    *(_las2(size) for size in _LAS2),
     _vizion3d_release("vizion3d-depth-anything-v2-vitb", _depth_anything_v2("base"), file="depth_anything_v2_vitb.pth"),
     _vizion3d_release("vizion3d-s2m2-l", _s2m2("L"), file="stereo-depth-s2m2-L.pth"),
 )

@@ -167,16 +167,10 @@ def _announce(remote: _Remote) -> None:
     record = remote.record
     if record is None:
         _LOG.warning("fetching %s: its licence is not known to vizion3d, please check it", remote.url)
-    elif record.commercial_use:
-        size = megabytes(record.approx_bytes)
-        _LOG.info("fetching %s (about %s, licence %s)", remote.label, size, record.licence)
     else:
-        _LOG.warning(
-            "fetching %s (about %s): these weights are licensed %s, for NON-COMMERCIAL use only",
-            remote.label,
-            megabytes(record.approx_bytes),
-            record.licence,
-        )
+        level = logging.INFO if record.commercial_use == "yes" else logging.WARNING
+        size = megabytes(record.approx_bytes)
+        _LOG.log(level, "fetching %s (about %s): these weights are licensed %s", remote.label, size, record.terms)
 
 
 def _unavailable(remote: _Remote, reason: str, command: str = "") -> WeightsError:

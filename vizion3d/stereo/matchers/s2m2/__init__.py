@@ -3,7 +3,7 @@
 
 from vizion3d.stereo.matchers.s2m2.checkpoint import load_s2m2
 from vizion3d.stereo.matchers.s2m2.matcher import S2M2Matcher, load
-from vizion3d.stereo.matchers.s2m2.model import S2M2, check_precision
-from vizion3d.stereo.matchers.s2m2.padding import crop, pad
+from vizion3d.stereo.matchers.s2m2.model import S2M2
+from vizion3d.stereo.matchers.s2m2.padding import pad
 
-__all__ = ["S2M2", "S2M2Matcher", "check_precision", "crop", "load", "load_s2m2", "pad"]
+__all__ = ["S2M2", "S2M2Matcher", "load", "load_s2m2", "pad"]

@@ -3,7 +3,6 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 
 class Fuse(nn.Module):
@@ -64,27 +63,3 @@ class Up(nn.Sequential):
 def clamped_logit(probability: Tensor, margin: float) -> Tensor:
     """Log-odds in float32 of a probability kept `margin` away from 0 and 1."""
     return torch.logit(probability.float().clamp(margin, 1 - margin))
-
-
-def blend_neighbours(maps: Tensor, logits: Tensor) -> Tensor:
-    """Replace each output pixel by a softmax-weighted mean of the 3x3 input pixels around it, in float32.
-
-    The input may be coarser than the output: an output pixel then belongs to the input pixel that covers it. The nine
-    shifted maps are summed one after the other, so no copy of all neighbourhoods exists.
-
-    Args:
-        maps: (B, M, r, c), all blended with the same weights; beyond their border they continue unchanged.
-        logits: (B, 9, s·r, s·c) with a whole number s, neighbours in row-major order.
-
-    Returns:
-        (B, M, s·r, s·c) float32.
-    """
-    batch, count, rows, columns = maps.shape
-    scale = logits.shape[2] // rows
-    weights = logits.float().softmax(1).reshape(batch, 9, 1, rows, scale, columns, scale)
-    padded = F.pad(maps.float(), (1, 1, 1, 1), mode="replicate").reshape(batch, count, rows + 2, 1, columns + 2, 1)
-    blended = weights.new_zeros(())
-    for neighbour in range(9):
-        dy, dx = divmod(neighbour, 3)
-        blended = blended + weights[:, neighbour] * padded[:, :, dy : dy + rows, :, dx : dx + columns]
-    return blended.reshape(batch, count, scale * rows, scale * columns)

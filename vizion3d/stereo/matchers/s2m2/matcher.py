@@ -9,8 +9,9 @@ from vizion3d import runtime
 from vizion3d.options import S2M2Options, StereoOptions
 from vizion3d.runtime import LoadedNetwork
 from vizion3d.stereo.matchers import Matches
+from vizion3d.stereo.matchers.framing import crop
 from vizion3d.stereo.matchers.s2m2.checkpoint import load_s2m2
-from vizion3d.stereo.matchers.s2m2.padding import crop, pad
+from vizion3d.stereo.matchers.s2m2.padding import pad
 from vizion3d.weights import LocatedWeights
 
 

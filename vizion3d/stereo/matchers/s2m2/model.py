@@ -5,11 +5,12 @@ import torch
 from torch import Tensor, nn
 
 from vizion3d.errors import InputError
-from vizion3d.stereo.matchers.s2m2.blocks import Fuse, blend_neighbours
+from vizion3d.stereo.matchers.blending import blend_neighbours
+from vizion3d.stereo.matchers.framing import check_images, check_precision
+from vizion3d.stereo.matchers.s2m2.blocks import Fuse
 from vizion3d.stereo.matchers.s2m2.encoder import Encoder
 from vizion3d.stereo.matchers.s2m2.lookup import cost_levels
 from vizion3d.stereo.matchers.s2m2.matching import Matching
-from vizion3d.stereo.matchers.s2m2.padding import STRIDE
 from vizion3d.stereo.matchers.s2m2.refiner import GlobalRefiner, LocalRefiner
 from vizion3d.stereo.matchers.s2m2.transformer import TransformerStack
 from vizion3d.stereo.matchers.s2m2.unet import Unet
@@ -74,8 +75,8 @@ class S2M2(nn.Module):
         Raises:
             InputError: the images do not fit, or the weights are in a format the network does not run in.
         """
-        check_images(left, right)
-        check_precision(self.dtype)
+        check_images(left, right, "S2M2")
+        check_precision(self.dtype, "S2M2")
         images = 2 * (torch.cat((left, right)).float() / 255 - 0.5)
         quarter, half = self.cnn_backbone(images.to(self.dtype))
         pyramid = self.feat_pyramid(quarter)
@@ -108,23 +109,3 @@ class S2M2(nn.Module):
 def match_in_image(disparity: Tensor) -> Tensor:
     """Whether the match of a pixel lies right of the left image border, column 0 included; same shape, bool."""
     return torch.arange(disparity.shape[-1], device=disparity.device) >= disparity
-
-
-def check_images(left: Tensor, right: Tensor) -> None:
-    """Raise InputError unless the two are RGB images of one size that the network takes."""
-    if left.shape != right.shape:
-        raise InputError(f"left image {tuple(left.shape)} and right image {tuple(right.shape)} differ in shape")
-    if left.ndim != 4 or left.shape[1] != 3:
-        raise InputError(f"images of shape {tuple(left.shape)}: S2M2 takes (batch, 3, height, width), RGB")
-    height, width = left.shape[2:]
-    if height < STRIDE or width < STRIDE or height % STRIDE or width % STRIDE:
-        raise InputError(f"images of {width} x {height} pixels: S2M2 takes multiples of {STRIDE}; use `pad` and `crop`")
-
-
-def check_precision(dtype: torch.dtype) -> None:
-    """Raise InputError unless the network runs in this number format: float32 or float16."""
-    if dtype not in (torch.float32, torch.float16):
-        raise InputError(
-            f"S2M2 with {dtype} weights: it runs in torch.float32 or, after model.half(), in torch.float16. bfloat16 "
-            "is left out because it moves the disparity about five times as far as float16"
-        )

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Weights that bring the maps from quarter to full resolution and then sharpen them along image edges.
 
-Both modules give logits (B, 9, H, W) for `blocks.blend_neighbours`.
+Both modules give logits (B, 9, H, W) for `blend_neighbours`.
 """
 
 import torch

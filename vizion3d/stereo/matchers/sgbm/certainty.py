@@ -12,11 +12,11 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from vizion3d.stereo.matchers.agreement import TOLERANCE_PX
 from vizion3d.stereo.matchers.sgbm.search import STEPS_A_PIXEL, Places, places
 from vizion3d.stereo.reasons import Reason
 
-# Disparities found from the left and from the right that differ by more belong to different surfaces.
-_TOLERANCE = 2 * STEPS_A_PIXEL
+_TOLERANCE = TOLERANCE_PX * STEPS_A_PIXEL
 _UNKNOWN = np.int16(np.iinfo(np.int16).max)  # beyond all disparities
 # Surroundings in half-size pixels: over which the images are compared, and in which matched neighbours count.
 _COMPARED, _NEIGHBOURHOOD, _TEXTURE = (5, 5), (31, 31), (7, 7)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""stereo_depth_node with the S2M2 network over real DDS, on generated weights of a very small network."""
+"""stereo_depth_node with networks over real DDS, on generated weights."""
 
 from __future__ import annotations
 
+import os
 import re
 
 import numpy as np
@@ -18,6 +19,7 @@ from stereo_msgs.msg import DisparityImage
 from vizion3d.camera import PinholeCamera, StereoRig
 from vizion3d.stereo import StereoDepthEstimator
 from vizion3d.synthetic import default_scene, render_stereo
+from vizion3d.weights import cache_path
 
 STAMP_NS = 1_700_000_000_000_000_000
 
@@ -33,10 +35,12 @@ def odd_frame(odd_rig):
     return render_stereo(default_scene(), odd_rig)
 
 
-def test_outputs_are_the_networks_and_gated_by_both_thresholds(ros, s2m2_file, odd_rig, odd_frame):
+@pytest.mark.parametrize("weights", ["s2m2_file", "las2_file"])
+def test_outputs_are_the_networks_and_gated_by_both_thresholds(ros, request, weights, odd_rig, odd_frame):
+    file = request.getfixturevalue(weights)
     thresholds = {"conf_threshold": 0.3, "occ_threshold": 0.6}
-    node = ros.start_stereo_node(model=s2m2_file, **thresholds)
-    assert f"{s2m2_file} on cpu" in node.log
+    node = ros.start_stereo_node(model=file, **thresholds)
+    assert f"{file} on cpu" in node.log
     names = ("depth/image_rect", "confidence", "occlusion")
     received = {name: ros.listen(name, Image) for name in names} | {"disparity": ros.listen("disparity", DisparityImage)}
     source = StereoSource(ros)
@@ -44,7 +48,7 @@ def test_outputs_are_the_networks_and_gated_by_both_thresholds(ros, s2m2_file, o
     source.publish(odd_frame.left, odd_frame.right, odd_rig, STAMP_NS)
     ros.wait_for(lambda: all(received.values()), "all outputs")
 
-    expected = StereoDepthEstimator(s2m2_file, "cpu").estimate(odd_frame.left, odd_frame.right, odd_rig)
+    expected = StereoDepthEstimator(file, "cpu").estimate(odd_frame.left, odd_frame.right, odd_rig)
     confidence, occlusion = (float_map(received[name][0]) for name in ("confidence", "occlusion"))
     np.testing.assert_allclose(confidence, expected.confidence.numpy(), atol=1e-3)
     np.testing.assert_allclose(occlusion, expected.visibility.numpy(), atol=1e-3)
@@ -57,6 +61,25 @@ def test_outputs_are_the_networks_and_gated_by_both_thresholds(ros, s2m2_file, o
     np.testing.assert_array_equal(disparity >= message.min_disparity, valid)
     assert disparity[valid].max() <= message.max_disparity
     np.testing.assert_allclose(message.f * message.t / disparity[valid], depth[valid], rtol=1e-5)
+
+
+def test_terms_and_range_of_published_weights_are_told_once(ros, las2_file, tmp_path, monkeypatch, odd_rig, odd_frame):
+    monkeypatch.setenv("VIZION3D_MODEL_CACHE", str(tmp_path))
+    place = cache_path("las2-s")
+    place.parent.mkdir()
+    os.link(las2_file, place)
+    node = ros.start_stereo_node(model="las2-s")
+    depths = ros.listen("depth/image_rect", Image)
+    source = StereoSource(ros)
+    source.wait_for_subscribers()
+    for i in range(2):
+        source.publish(odd_frame.left, odd_frame.right, odd_rig, STAMP_NS + i)
+        ros.wait_for(lambda i=i: len(depths) > i, "depth")
+    told = "loading las2-s: these weights are licensed MIT, commercial use is UNCLEAR: the authors' page tags the weights MIT"
+    assert node.log.count(told) == 1
+    assert "checked from the right image, which takes as long again" in node.log
+    nearest_m = 200 * 0.12 / (188 - 32)
+    assert node.log.count(f"nearest depth {nearest_m:.2f} m, set by scale_factor") == 1
 
 
 def test_missing_weights_end_the_start_and_name_the_way_out(ros, tmp_path, monkeypatch):
