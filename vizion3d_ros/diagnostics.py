@@ -17,6 +17,7 @@ _TOLD_PERIODS = 3
 _TOLD_FIRST_S = 60.0
 _MAX_FINISHED = 5000  # more than a camera gives in the seconds over which the rate is taken
 _REPEAT_WARNING_S = 10.0
+_SLOWEST_S = 60.0  # without a frame, after which there is no rate
 
 
 class FrameDiagnostics:
@@ -81,10 +82,16 @@ class FrameDiagnostics:
         return due
 
     def rate_hz(self, window_s: float = 5.0) -> float:
-        """Frames a second over the last `window_s` seconds."""
+        """Frames a second over the last `window_s` seconds; of slower ones by the time between the last two."""
         now = time.monotonic()
         with self._lock:
-            return sum(now - finished < window_s for finished in self._finished) / window_s
+            finished = list(self._finished)
+        recent = sum(now - one < window_s for one in finished)
+        if recent < 2 and len(finished) > 1:
+            period_s = finished[-1] - finished[-2]
+            if now - finished[-1] < min(_TOLD_PERIODS * period_s, _SLOWEST_S):
+                return 1 / period_s
+        return recent / window_s
 
     def percentiles_ms(self) -> dict[str, tuple[float, float]]:
         """(p50, p95) milliseconds by stage, over the last 200 frames; of stages that nothing goes through any more none."""

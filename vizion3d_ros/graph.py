@@ -57,7 +57,10 @@ def _qos_misfit(publisher: TopicEndpointInfo, asked: QoSProfile) -> str:
 
 
 def nearest_topic(node: Node, topic: str, kind: type) -> tuple[str, str] | None:
-    """The published topic with images, or with CameraInfo, whose name is most like this one; None without one.
+    """The published topic with images, or with CameraInfo, whose name says more than this one; None without one.
+
+    "/left/image_rect/compressed", "/left/image_rect_raw" and "/camera/left/image_rect" do for "/left/image_rect". Nothing else
+    is suggested: another camera, or a depth image, would be worse than none.
 
     Returns:
         Its name, and the image_transport that it needs; "" if that is the one in use.
@@ -67,9 +70,13 @@ def nearest_topic(node: Node, topic: str, kind: type) -> tuple[str, str] | None:
     known = {
         name: types[0]
         for name, types in node.get_topic_names_and_types()
-        if types[0] in alike and name not in own and node.count_publishers(name)
+        if types[0] in alike
+        and name != topic
+        and (name.startswith(topic) or name.endswith(topic))
+        and name not in own
+        and node.count_publishers(name)
     }
-    near = difflib.get_close_matches(topic, known, n=1)
+    near = difflib.get_close_matches(topic, known, n=1, cutoff=0.0)
     return (near[0], _transport(type_name(kind), known[near[0]])) if near else None
 
 

@@ -42,6 +42,7 @@ _HAS_MATCHED_EVENTS = hasattr(PublisherEventCallbacks(), "matched")
 _POLL_PERIOD_S = 0.25
 _DIAGNOSTICS_PERIOD_S = 1.0
 _STOP_TIMEOUT_S = 0.4
+_LONG_FRAME_S = 5.0
 _MAX_AGE_AT_ARRIVAL_S = 10.0  # of an image whose stamp is of the node's clock
 
 
@@ -94,6 +95,7 @@ class DepthNode(Node, Generic[S, E]):
         self._slot = (worker or self._own_worker).open_slot(self._process, self._on_error)  # type: ignore[union-attr]
         self._outputs: dict[str, Any] = {}
         self._advised: set[str] = set()
+        self._told_frame_s = 0.0
         try:
             with self._core_log.speaking():
                 self.settings: S = parameters.declare(self, settings_type)
@@ -122,9 +124,10 @@ class DepthNode(Node, Generic[S, E]):
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
         self.add_on_set_parameters_callback(self._on_parameters)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # a simulated clock may stand still or jump back
-        self.create_timer(REPORT_PERIOD_S, self._inputs.report, clock=steady)
+        self.create_timer(REPORT_PERIOD_S, self._report, clock=steady)
         self.create_timer(WAIT_FOR_PARTNERS_S, self._inputs.check_waiting, clock=steady)
         self.create_timer(_DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, clock=steady)
+        self.create_timer(_DIAGNOSTICS_PERIOD_S, self._tell_long_frame, clock=steady)
         # Matched events tell of listeners at once. Where there are none (Humble), or one is missed, a timer does.
         self.create_timer(1.0 if _HAS_MATCHED_EVENTS else _POLL_PERIOD_S, self._update_inputs, clock=steady)
         if fast_dds.uses_fast_dds() and (problem := fast_dds.shared_memory_problem()):
@@ -285,6 +288,24 @@ class DepthNode(Node, Generic[S, E]):
 
     # Diagnostics
 
+    def _report(self) -> None:
+        """Say why no frames come."""
+        self._inputs.report()
+        if self._inputs.active and self.get_parameter("use_sim_time").value and not self.get_clock().now().nanoseconds:
+            publishers = self.count_publishers("/clock")
+            state = "nothing has come on /clock" if publishers else "nobody publishes /clock"
+            self.warn("clock", f"use_sim_time is true but {state}: play the bag with --clock, or set use_sim_time to false")
+
+    def _tell_long_frame(self) -> None:
+        """Say that a frame takes its time, and again when it, or another, has taken twice that."""
+        seconds = self._slot.busy_s
+        if seconds > max(_LONG_FRAME_S, 2 * self._told_frame_s):
+            self._told_frame_s = seconds
+            self.get_logger().info(
+                f"a frame has been in work for {seconds:.0f} s ({self.estimator.describe()}); what comes meanwhile is replaced "
+                "by what is newer. Smaller images, a smaller model or a GPU are faster"
+            )
+
     def _publish_diagnostics(self) -> None:
         status = DiagnosticStatus(name=f"{self.get_fully_qualified_name()}: depth", hardware_id=self.estimator.describe())
         status.level, status.message = self._health()
@@ -312,6 +333,8 @@ class DepthNode(Node, Generic[S, E]):
             return DiagnosticStatus.ERROR, error
         if not self._inputs.active:
             return DiagnosticStatus.OK, "idle, no listener"
+        if (seconds := self._slot.busy_s) > _LONG_FRAME_S:
+            return DiagnosticStatus.OK, f"a frame has been in work for {seconds:.0f} s"
         if not self.diagnostics.rate_hz():
             return DiagnosticStatus.WARN, "no frame in the last 5 s"
         return self.trouble() or (DiagnosticStatus.OK, "running")

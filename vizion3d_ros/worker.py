@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ class Worker:
         self._condition = threading.Condition()
         self._slots: list[Slot] = []  # the one served longest ago first
         self._busy: Slot | None = None
+        self._busy_since_s = 0.0
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="vizion3d-worker", daemon=True)
         self._thread.start()
@@ -51,7 +53,7 @@ class Worker:
                 item = slot.waiting.pop()
                 self._slots.remove(slot)
                 self._slots.append(slot)
-                self._busy = slot
+                self._busy, self._busy_since_s = slot, time.monotonic()
             try:
                 slot.process(item)
             except Exception as error:
@@ -86,6 +88,12 @@ class Slot:
         """Whether an item waits for the worker, in this slot or in another one."""
         with self._worker._condition:
             return any(slot.waiting for slot in self._worker._slots)
+
+    @property
+    def busy_s(self) -> float:
+        """For how long the worker has been at an item of this slot; 0 if it is not."""
+        with self._worker._condition:
+            return time.monotonic() - self._worker._busy_since_s if self._worker._busy is self else 0.0
 
     def close(self, timeout_s: float) -> bool:
         """Give the slot up and wait for its item in work; False if it outlasts the timeout."""

@@ -48,3 +48,16 @@ def test_durations_end_when_the_camera_does_and_are_of_one_run(clock, period_s):
     assert diagnostics.percentiles_ms() == {}
     diagnostics.add("estimate", 1.0)
     assert diagnostics.percentiles_ms() == {"estimate": (1000, 1000)}
+
+
+@pytest.mark.parametrize("period_s", [0.1, 1.0, 4.0, 15.0])
+def test_the_rate_of_a_slow_camera_does_not_come_and_go(clock, period_s):
+    diagnostics = FrameDiagnostics()
+    for _ in range(60):
+        diagnostics.frame_done()
+        clock.now_s += period_s / 2
+        if diagnostics.frames > 50:
+            assert diagnostics.rate_hz() == pytest.approx(1 / period_s, rel=0.25)
+        clock.now_s += period_s / 2
+    clock.now_s += max(5.0, 3 * period_s)
+    assert diagnostics.rate_hz() == 0

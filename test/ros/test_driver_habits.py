@@ -218,3 +218,36 @@ def test_a_similar_topic_is_suggested(ros, suffix, kind, text):
     Driver(ros, image_kind=kind, suffix=suffix)
     ros.wait_for(lambda: text in node.log, "the suggestion")
     assert "nobody publishes /left/image_rect, /right/image_rect." in node.log
+
+
+def test_while_nobody_listens_a_missing_camera_is_told_once(ros):
+    node = ros.start_stereo_node()
+    ros.spin_for(16)
+    assert node.log.count("nobody publishes") == 1
+    ros.listen("depth/image_rect", Image)
+    ros.wait_for(lambda: node.log.count("nobody publishes") > 1, "words for the listener")
+
+
+def test_a_slow_camera_is_not_called_silent(ros):
+    node = ros.start_stereo_node()
+    depths = ros.listen("depth/image_rect", Image)
+    driver = Driver(ros)
+    driver.wait_for_subscribers()
+    driver.run(5, 4.0, lambda number: driver.send_infos(stamp_of(number)))
+    ros.wait_for(lambda: 4 in answered(depths), "the last pair")
+    assert "nothing arrives" not in node.log and "none match" not in node.log
+
+
+def test_a_clock_that_is_missing_and_stamps_of_zero_are_told(ros):
+    node = ros.start_stereo_node(use_sim_time=True)
+    depths = ros.listen("depth/image_rect", Image)
+    driver = Driver(ros)
+    driver.wait_for_subscribers()
+    ros.wait_for(lambda: "use_sim_time is true but nobody publishes /clock: play the bag with --clock" in node.log, "the clock")
+    header = make_header(0)
+    while "all stamps on /left/image_rect, /right/image_rect are 0: let the driver stamp its images" not in node.log:
+        for side in SIDES:
+            driver.images[side].publish(driver.image(getattr(driver.frame, side), header))
+        driver.send_infos(0)
+        ros.spin_for(0.1)
+    assert depths
