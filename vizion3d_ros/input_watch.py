@@ -17,6 +17,7 @@ from vizion3d_ros.arrivals import Arrivals
 from vizion3d_ros.pairing import Pairing
 
 _LOSS_ADVICE = 'if the sender runs on Fast DDS, start it after: eval "$(python -m vizion3d_ros.fast_dds)"'
+_FEWEST_SENT = 5  # in a period; CameraInfo that is fewer need not go with images
 
 Warn = Callable[[str, str], object]
 
@@ -142,7 +143,8 @@ class InputWatch:
     def _lossy_images(self, arrived: Counter[str]) -> str:
         """Image topics of which less than half arrives, measured by the CameraInfo that is sent with each image."""
         sent = {topic: arrived[posixpath.join(posixpath.dirname(topic), "camera_info")] for topic in self._types}
-        lossy = [topic for topic, kind in self._types.items() if kind is not CameraInfo and 2 * arrived[topic] < sent[topic]]
+        sent = {topic: count for topic, count in sent.items() if count >= _FEWEST_SENT}
+        lossy = [topic for topic in sent if self._types[topic] is not CameraInfo and 2 * arrived[topic] < sent[topic]]
         return ", ".join(f"{arrived[topic]} of {sent[topic]} arrived on {self._full_name(topic)}" for topic in lossy)
 
     def _skew_text(self) -> str:
