@@ -135,7 +135,7 @@ def test_the_node_names_exchanged_images_holds_them_back_and_recovers(ros, frame
     ros.wait_for(lambda: re.search("ERROR.* order: .* -> left and right are swapped: exchange the two", node.log), "the error")
     ros.wait_for(lambda: status().level == DiagnosticStatus.ERROR, "an error in the diagnostics")
     assert "left and right are swapped" in status().message
-    assert "held back, as hold_when_wrong has it: order: " in node.log
+    ros.wait_for(lambda: "held back, as hold_when_wrong has it: order: " in node.log, "why nothing came")
     assert not depths
     source.publish(frame.left, frame.right, rig, 2 * 10**9)
     ros.wait_for(lambda: depths, "depth of a proper pair")
