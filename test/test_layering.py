@@ -94,7 +94,8 @@ ROS = {
     "image_arrivals": "",
     "output_watch": "pairing diagnostic_msgs rclpy",
     "round_trip": "rcl_interfaces rclpy",
-    "bag_player": "core.errors bag_reader fast_dds program round_trip builtin_interfaces rclpy rosgraph_msgs",
+    "bag_player": "core.errors bag_reader compressed_images fast_dds program round_trip builtin_interfaces rclpy "
+    "rosgraph_msgs sensor_msgs",
     "picture_camera_node": f"core.camera core.images core.option_records conversions parameters program {MESSAGES} rclpy",
     "synthetic_camera_node": f"core.camera core.option_records core.synthetic conversions parameters program {MESSAGES} rclpy",
     "viewer_node": "core.__version__ core.evaluate core.option_records core.pointcloud core.visualize conversions "

@@ -34,12 +34,14 @@ from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.serialization import deserialize_message
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CompressedImage, Image
 
 from vizion3d.errors import DependencyError, InputError
-from vizion3d_ros import fast_dds
+from vizion3d_ros import compressed_images, fast_dds
 from vizion3d_ros.bag_reader import BagReader, BagTopic
 from vizion3d_ros.program import check_arguments, end
 from vizion3d_ros.round_trip import round_trip
@@ -49,6 +51,7 @@ CLOCK_PERIOD_NS = 25_000_000  # of wall time, whatever the rate
 LOOP_GAP_S = 0.1  # keeps the last message of a pass and the first of the next from colliding
 ACK_TIMEOUT_S = 5.0
 POLL_S = 0.02
+_IMAGE = "sensor_msgs/msg/Image"
 LATCHED_QOS = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
@@ -71,6 +74,7 @@ class BagPlayer:
         rate: Bag seconds per second.
         is_reliable: Reliable publishers, or best-effort ones for all topics but the latched.
         has_clock: Publish /clock too; a recorded /clock is left out.
+        compressed: Publish images as this kind of picture, on their topic with "/compressed" behind it; "" as they are.
 
     Raises:
         InputError: A topic is not in the bag, or no message is left to play.
@@ -84,12 +88,14 @@ class BagPlayer:
         rate: float = 1.0,
         is_reliable: bool = True,
         has_clock: bool = False,
+        compressed: str = "",
     ) -> None:
         self._node, self._logger, self._bag, self._rate = node, node.get_logger(), bag, rate
         self._reliability = ReliabilityPolicy.RELIABLE if is_reliable else ReliabilityPolicy.BEST_EFFORT
         chosen = set(bag.topics if topics is None else topics)
         check_known(chosen, bag.topics, f"{bag.path} has no topic")
         self._publishers: dict[str, Publisher[Any]] = {}
+        self._compressed = compressed
         for name in sorted(chosen - {"/clock"} if has_clock else chosen):
             self._add_publisher(node, name, bag.topics[name])
         self._played = list(self._publishers)
@@ -108,7 +114,10 @@ class BagPlayer:
             self._logger.warning(f"not playing {name}: its message type {topic.type_name} is not installed")
             return
         qos = LATCHED_QOS if topic.is_latched else QoSProfile(depth=10, reliability=self._reliability)
-        self._publishers[name] = node.create_publisher(message_type, name, qos)
+        if self._compressed and topic.type_name == _IMAGE:
+            self._publishers[name] = node.create_publisher(CompressedImage, f"{name}/compressed", qos)
+        else:
+            self._publishers[name] = node.create_publisher(message_type, name, qos)
 
     def wait_for_subscribers(self, topics: Collection[str], timeout_s: float) -> None:
         """Block until each of the played `topics` has a subscription that will not miss the first message.
@@ -143,7 +152,10 @@ class BagPlayer:
                 origin_ns += lag_ns
                 self._logger.warning(f"playback stalled for {lag_ns / 1e9:.2f} s", throttle_duration_sec=5.0)
             self._publish_clock(stamp_ns)
-            self._publishers[name].publish(cdr)
+            message: Any = cdr
+            if self._compressed and self._bag.topics[name].type_name == _IMAGE:
+                message = compressed_images.compress(deserialize_message(cdr, Image), self._compressed)
+            self._publishers[name].publish(message)
             if name not in self._advised:
                 self._advised.add(name)
                 if problem := fast_dds.message_problem(name, len(cdr)):
@@ -213,6 +225,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--topics", metavar="TOPIC", nargs="+", help="play only these (recorded names)")
     parser.add_argument("--clock", action="store_true", help="publish /clock, for nodes with use_sim_time")
+    parser.add_argument(
+        "--compressed",
+        choices=compressed_images.KINDS,
+        default="",
+        help="publish images so, on TOPIC/compressed, for nodes with image_transport:=compressed",
+    )
     parser.add_argument("--best-effort", action="store_true", help="publish best-effort instead of reliable")
     parser.add_argument(
         "--wait-for-subscribers", metavar="TOPIC", nargs="+", help="start once these (recorded names) have a subscriber"
@@ -228,7 +246,7 @@ def play(bag: BagReader, options: argparse.Namespace) -> None:
     # Nothing spins this node, so it offers no services that would never answer.
     node = Node("bag_player", start_parameter_services=False)
     try:
-        player = BagPlayer(node, bag, options.topics, options.rate, not options.best_effort, options.clock)
+        player = BagPlayer(node, bag, options.topics, options.rate, not options.best_effort, options.clock, options.compressed)
         if options.wait_for_subscribers:
             player.wait_for_subscribers(options.wait_for_subscribers, options.wait_timeout)
         passes = 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CompressedImage as image_transport sends it: JPEG, PNG and whatever else OpenCV reads."""
+"""CompressedImage as image_transport sends it: JPEG, PNG and whatever else OpenCV reads. Made of an Image, too."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ import io
 import cv2
 import numpy as np
 import PIL.Image
-from sensor_msgs.msg import CompressedImage
+from sensor_msgs.msg import CompressedImage, Image
 
 from vizion3d.errors import InputError
+from vizion3d_ros import encodings
 from vizion3d_ros.encodings import RawPixels, single_channel_code
 
+KINDS = ("jpeg", "png")
+"""What images can be compressed to; only PNG keeps them as they are, and takes 16 bits."""
 _CODES = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}  # OpenCV gives colours in this order, whatever was compressed
 
 
@@ -37,6 +40,22 @@ def raw_pixels(message: CompressedImage) -> RawPixels:
     if values.ndim == 2:
         return RawPixels(values, single_channel_code(message.format.partition(";")[0].strip()))
     return RawPixels(values, _CODES[values.shape[2]])
+
+
+def compress(message: Image, kind: str) -> CompressedImage:
+    """The same image as one of `KINDS`. Grey and mosaics stay one channel, all else becomes BGR.
+
+    Raises:
+        InputError: the image cannot be read, or has 16 bits and is to be a JPEG.
+    """
+    pixels = encodings.raw_pixels(message)
+    values, target = pixels.values, ""
+    if values.itemsize > 1 and kind == "jpeg":
+        raise InputError(f'an image of encoding "{message.encoding}" has more than 8 bits, which JPEG cannot hold; use png')
+    if values.itemsize == 1 and pixels.code != single_channel_code(message.encoding):
+        values, target = encodings.to_rgb(values, pixels.code)[..., ::-1], "bgr8"
+    data = cv2.imencode(f".{kind}", np.ascontiguousarray(values, values.dtype.newbyteorder("=")))[1].tobytes()
+    return CompressedImage(header=message.header, format=f"{message.encoding}; {kind} compressed {target}", data=data)
 
 
 def size_wh(message: CompressedImage) -> tuple[int, int] | None:

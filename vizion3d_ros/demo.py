@@ -2,7 +2,7 @@
 """The whole road in one command: a camera, a depth node and a viewer, three processes that talk over DDS.
 
 python -m vizion3d_ros.demo                                       the synthetic stereo camera
-python -m vizion3d_ros.demo --bag DIR --left /cam0 --right /cam1    a stereo recording (rosbag2)
+python -m vizion3d_ros.demo --bag DIR --left /cam0 --right /cam1    a stereo recording (rosbag2), --rectify if it is raw
 python -m vizion3d_ros.demo --mono WEIGHTS --image FILE             one picture, Depth Anything V2
 python -m vizion3d_ros.demo --mono WEIGHTS --bag DIR --left /cam0   a recording of one camera
 """
@@ -27,14 +27,7 @@ _PR_SET_PDEATHSIG = 1
 def main(args: list[str] | None = None) -> int:
     """Run the demo; the exit status is the viewer's."""
     options = _parse(args)
-    if options.mono:
-        remaps = {topic: f"{options.left.rstrip('/')}/{topic}" for topic in ("image_raw", "camera_info")}
-    else:
-        remaps = {
-            f"{side}/{topic}": f"{namespace.rstrip('/')}/{topic}"
-            for side, namespace in (("left", options.left), ("right", options.right))
-            for topic in ("image_rect", "camera_info")
-        }
+    remaps = _topics(options)
     if options.bag:
         wait = ["--wait-for-subscribers", *remaps.values()]
         camera = ["bag_player", options.bag, "--loop", "--rate", options.rate, *wait]
@@ -45,14 +38,31 @@ def main(args: list[str] | None = None) -> int:
         remaps = {}
         camera = ["synthetic_camera_node"]
     kind = "mono" if options.mono else "stereo"
-    node = [f"{kind}_node", *_ros_args({"model": options.mono or options.model}, remaps)]
+    parameters: dict[str, object] = {"model": options.mono or options.model}
+    if options.rectify:
+        parameters["rectify"] = "true"
+    node = [f"{kind}_node", *_ros_args(parameters, remaps)]
     watched = {
         "kind": kind,
         "frames": options.frames or (30 if kind == "stereo" and not options.bag else 6),
         "truth": str(camera[0] == "synthetic_camera_node").lower(),
         "out": options.out,
     }
-    return _run([camera, node, ["viewer_node", *_ros_args(watched, remaps)]])
+    # The viewer knows the left image by one name, whatever it is.
+    seen = {topic.replace("left/image_raw", "left/image_rect"): name for topic, name in remaps.items()}
+    return _run([camera, node, ["viewer_node", *_ros_args(watched, seen)]])
+
+
+def _topics(options: argparse.Namespace) -> dict[str, str]:
+    """The topics of the nodes and where they are in the recording."""
+    sides = ("left",) if options.mono else ("left", "right")
+    image = "image_raw" if options.mono or options.rectify else "image_rect"
+    given = vars(options)
+    return {
+        f"{'' if options.mono else f'{side}/'}{topic}": given[f"{side}_{word}"] or f"{given[side].rstrip('/')}/{topic}"
+        for side in sides
+        for topic, word in ((image, "image"), ("camera_info", "info"))
+    }
 
 
 def _parse(args: list[str] | None) -> argparse.Namespace:
@@ -60,6 +70,12 @@ def _parse(args: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--bag", help="rosbag2 folder to play instead of the synthetic camera")
     parser.add_argument("--left", default="", help="namespace of the image and camera_info of the (left) camera in the bag")
     parser.add_argument("--right", default="", help="the same of the right camera")
+    for side in ("left", "right"):
+        parser.add_argument(f"--{side}-image", default="", help=f"topic of the {side} image, if it is not in that namespace")
+        parser.add_argument(f"--{side}-info", default="", help=f"topic of the {side} CameraInfo, likewise")
+    parser.add_argument(
+        "--rectify", action="store_true", help="the images of the bag are raw: image_raw, rectified by the node"
+    )
     parser.add_argument("--rate", default="1.0", help="speed of the bag")
     parser.add_argument("--mono", metavar="WEIGHTS", help="run the mono node: registry name, path or address of weights")
     parser.add_argument("--image", help="picture for the mono node")
@@ -69,8 +85,14 @@ def _parse(args: list[str] | None) -> argparse.Namespace:
     options = parser.parse_args(args)
     if options.mono and not (options.image or options.bag):
         parser.error("--mono needs --image or --bag")
-    if options.bag and not (options.left and (options.mono or options.right)):
-        parser.error("--bag needs --left, and for stereo --right: the namespaces of its cameras")
+    known = all(
+        vars(options)[side] or (vars(options)[f"{side}_image"] and vars(options)[f"{side}_info"])
+        for side in (("left",) if options.mono else ("left", "right"))
+    )
+    if options.bag and not known:
+        parser.error(
+            "--bag needs --left, and for stereo --right: the namespaces of its cameras; or their topics, --left-image and so on"
+        )
     return options
 
 

@@ -11,6 +11,7 @@ from contextlib import closing
 from itertools import groupby, pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 rclpy = pytest.importorskip("rclpy")
@@ -22,11 +23,13 @@ from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from rclpy.serialization import deserialize_message  # noqa: E402
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
+from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
 
 from vizion3d.errors import DependencyError, InputError  # noqa: E402
 from vizion3d_ros import fast_dds  # noqa: E402
 from vizion3d_ros.bag_player import find_message_type, main  # noqa: E402
 from vizion3d_ros.bag_reader import BagReader  # noqa: E402
+from vizion3d_ros.conversions import rgb_from_image  # noqa: E402
 from vizion3d_ros.domains import reserved_domain  # noqa: E402
 
 REPOSITORY = Path(__file__).parents[2]
@@ -276,6 +279,23 @@ def test_a_topic_whose_messages_are_not_installed_is_left_out_with_a_warning(tmp
     subscriber.spin_until(lambda: len(subscriber.received) == 2)
     output = end(player)
     assert output.count("not playing /thing: its message type unheard_of_msgs/msg/Thing is not installed") == 1
+
+
+def test_images_can_be_played_compressed(subscriber, start_player):
+    bag = BAGS / "euroc_v1_01_raw"
+    if not bag.is_dir():
+        pytest.skip(f"no test data at {bag}")
+    image, info = "/stereo/left/image_raw", "/stereo/left/camera_info"
+    subscriber.subscribe({f"{image}/compressed": "sensor_msgs/msg/CompressedImage", info: "sensor_msgs/msg/CameraInfo"})
+    player = start_player(bag, "--topics", image, info, "--compressed", "png", "--wait-for-subscribers", image, info)
+    with closing(BagReader(bag)) as reader:
+        recorded = [deserialize_message(bytes(cdr), Image) for _, _, cdr in reader.messages([image])]
+        subscriber.spin_until(lambda: len(subscriber.received) == 2 * len(recorded))
+    end(player)
+    played = [deserialize_message(cdr, CompressedImage) for name, cdr, _ in subscriber.received if name != info]
+    for sent, got in zip(recorded, played, strict=True):
+        assert got.header == sent.header
+        np.testing.assert_array_equal(rgb_from_image(got), rgb_from_image(sent))
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -12,7 +12,7 @@ pytest.importorskip("sensor_msgs", reason="sensor_msgs is not installed")
 from sensor_msgs.msg import CompressedImage, Image
 
 from vizion3d.errors import InputError
-from vizion3d_ros import conversions
+from vizion3d_ros import compressed_images, conversions
 
 RNG = np.random.default_rng(0)
 RGB = cv2.GaussianBlur(RNG.integers(0, 255, (48, 64, 3), dtype=np.uint8), (0, 0), 3)
@@ -64,3 +64,21 @@ def test_the_size_is_known_without_decoding():
 def test_what_is_no_picture_is_named(message, text):
     with pytest.raises(InputError, match=text):
         conversions.rgb_from_image(message)
+
+
+@pytest.mark.parametrize("encoding", ["mono8", "rgb8", "bgra8", "bayer_gbrg8", "yuyv", "nv12", "mono16", "bayer_rggb16"])
+def test_what_is_compressed_here_is_read_as_the_raw_image(encoding):
+    bytes_a_pixel = {"rgb8": 3, "bgra8": 4, "yuyv": 2, "mono16": 2, "bayer_rggb16": 2}.get(encoding, 1)
+    rows = 72 if encoding == "nv12" else 48
+    data = RNG.integers(0, 256, rows * 64 * bytes_a_pixel, dtype=np.uint8).tobytes()
+    raw = Image(height=48, width=64, encoding=encoding, step=64 * bytes_a_pixel, data=data)
+    raw.header.frame_id = "optical"
+    made = compressed_images.compress(raw, "png")
+    assert made.header == raw.header
+    np.testing.assert_array_equal(conversions.rgb_from_image(made), conversions.rgb_from_image(raw))
+
+
+def test_deep_images_are_no_jpeg():
+    deep = Image(height=2, width=2, encoding="mono16", step=4, data=bytes(8))
+    with pytest.raises(InputError, match="more than 8 bits, which JPEG cannot hold; use png"):
+        compressed_images.compress(deep, "jpeg")
