@@ -17,6 +17,7 @@ from vizion3d_ros.conversions import calibration_from_camera_info
 
 _MAX_KNOWN = 256  # more than come while an image is on its way
 _SURE_AFTER = 2  # images in a row with a CameraInfo of their own
+_DOUBT = 8  # so many more, once one of them was waited for in vain: one that is always a little late is not waited for
 _SAME_SCALE = 1e-3
 
 
@@ -40,8 +41,12 @@ class CameraInfos:
 
     def begin_image(self, stamp_ns: int) -> None:
         """Learn from each image, in order, whether the one before had its own CameraInfo in time."""
-        if self._image_ns is not None:
-            self._own_in_a_row = self._own_in_a_row + 1 if self._has_own(self._image_ns) else 0
+        if self._image_ns is not None and self._has_own(self._image_ns):
+            self._own_in_a_row += 1
+        elif self._own_in_a_row >= _SURE_AFTER:
+            self._own_in_a_row = -_DOUBT
+        else:
+            self._own_in_a_row = min(self._own_in_a_row, 0)
         self._image_ns = stamp_ns
 
     def find(self, stamp_ns: int) -> Any:

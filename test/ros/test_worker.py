@@ -48,6 +48,19 @@ def test_the_newest_item_waits_and_the_others_are_counted():
     assert worker.stop(timeout_s=5)
 
 
+def test_a_slot_says_how_long_its_item_has_been_in_work():
+    worker, work = Worker(), Gate()
+    slot, other = worker.open_slot(work, no_error), worker.open_slot(work, no_error)
+    assert slot.busy_s == 0
+    slot.submit(0)
+    assert work.started.wait(5)
+    wait_for(lambda: slot.busy_s > 0.05)
+    assert other.busy_s == 0
+    work.go_on.set()
+    wait_for(lambda: slot.busy_s == 0)
+    assert worker.stop(timeout_s=5)
+
+
 def test_an_exception_goes_to_the_handler_and_the_next_item_runs():
     errors, done = [], threading.Event()
 
