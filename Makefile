@@ -13,7 +13,8 @@ setup: $(READY)
 # torch first and exact, so that nothing pulls another build of it.
 $(READY): setup.py
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet torch==2.13.0
+	.ci/install_torch $(BIN)/python 2.13.0
+	@echo "setup: installing vizion3d with $(EXTRAS) into $(VENV), which takes some minutes; 1.6 GB in all with torch for the CPU"
 	$(BIN)/pip install --quiet --editable ".[$(EXTRAS)]"
 	touch $@
 

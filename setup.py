@@ -25,7 +25,7 @@ setup(
         (f"share/{NAME}", ["package.xml"]),
         *((f"share/{NAME}/{folder}", glob(f"{folder}/*")) for folder in ("launch", "config", "rviz")),
     ],
-    install_requires=["numpy>=1.21", "torch>=2.2", "opencv-python-headless>=4.5,<5", "pillow>=9", "pyyaml>=5"],
+    install_requires=["numpy>=1.21", "torch>=2.3", "opencv-python-headless>=4.5.5,<5", "pillow>=9.0.1", "pyyaml>=5"],
     extras_require={
         "ros": [
             "ros-rclpy[fastrtps]",
@@ -44,6 +44,7 @@ setup(
             "onnx",
             "onnxruntime",
             "onnxscript",
+            "safetensors",
             "ruff",
             "mypy",
             "pre-commit",
@@ -67,6 +68,7 @@ setup(
         "vizion3d.commands": [
             "params = vizion3d_ros.params_command",
             "topics = vizion3d_ros.topics_command",
+            "sample = vizion3d_ros.sample_command",
         ],
     },
 )

@@ -35,7 +35,7 @@ CORE = {
     "results": "pointcloud records numpy open3d",
     # what networks need
     "runtime": "errors cv2 torch",
-    "weights": "__version__ errors torch",
+    "weights": "__version__ errors safetensors torch",
     # the two tasks, which never know each other
     "lifting": "camera errors geometry images option_records options pointcloud rays records results runtime weights "
     "numpy torch",
@@ -69,6 +69,7 @@ ROS = {
     "stereo_frames": f"core.bit_depth core.camera core.rectify core.stereo conversions settings {MESSAGES} numpy",
     "mono_frames": f"core.bit_depth core.camera core.errors core.lifting core.rays conversions settings {MESSAGES} numpy torch",
     "params_command": "parameters settings",
+    "sample_command": "core.camera core.cli core.synthetic rosbags numpy",
     "bag_reader": "core.errors rosbags yaml",
     # plain Python of the live door
     "worker": "",

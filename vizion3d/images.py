@@ -83,6 +83,9 @@ def _decode(image: ImageInput, name: str) -> np.ndarray:
         )
     try:
         pixels = _pixels(source) if isinstance(source, Image.Image) else _pixels_of_file(source)
+    except Image.DecompressionBombError as error:
+        reason = str(error).rstrip(".")
+        raise InputError(f"{name}: {what} is too large ({reason}); scale it down, or decode it and give the array") from None
     except Exception as error:  # a damaged file can make a decoder stumble in any way
         raise InputError(f"{name}: {what} cannot be decoded as a picture ({error})") from None
     return _checked(pixels, name, (np.uint8, np.uint16, np.int32, np.float32, np.float64))

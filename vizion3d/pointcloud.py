@@ -75,13 +75,13 @@ class PointCloud(HoldsArrays):
 
 
 def import_open3d(wanted: str):
-    """The open3d module, or a `DependencyError` that says how to get it."""
+    """The open3d module, or a `DependencyError` that says how to get it, or why the installed one cannot be loaded."""
     try:
         import open3d
-    except ImportError as error:
-        raise DependencyError(
-            f'Open3D is needed for {wanted}: pip install "vizion3d[open3d]" ({error}). Arrays and PLY need no Open3D'
-        ) from error
+    except Exception as error:  # of a missing system library it is an OSError, of another numpy anything
+        absent = isinstance(error, ModuleNotFoundError) and error.name == "open3d"
+        reason = "pip install open3d" if absent else f"it is installed but cannot be loaded: {error}"
+        raise DependencyError(f"Open3D is needed for {wanted}: {reason}. Arrays and PLY need no Open3D") from error
     return open3d
 
 

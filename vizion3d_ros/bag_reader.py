@@ -50,7 +50,7 @@ class BagReader:
         try:
             from rosbags.rosbag2 import Reader
         except ImportError as error:
-            raise DependencyError('reading bags needs the package rosbags: pip install "vizion3d[bag]"') from error
+            raise DependencyError("reading bags needs the package rosbags: pip install rosbags") from error
         if path.suffix == ".bag":
             raise InputError(f"{path} is a ROS 1 bag; convert it first: rosbags-convert --src {path} --dst {path.stem}")
         self.path = path.parent if path.is_file() and (path.parent / "metadata.yaml").is_file() else path

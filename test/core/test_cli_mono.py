@@ -236,7 +236,7 @@ def test_a_single_bad_picture_is_an_error(folder, capsys, arguments, message):
         (["--calib", "notes.txt"], "notes.txt"),
         (["--device", "gpu"], 'device is "gpu"; it must be auto, cpu'),
         (["--model", "nowhere.pth"], "The weights file 'nowhere.pth' does not exist"),
-        (["--model", "notes.txt"], "notes.txt is not a checkpoint"),
+        (["--model", "notes.txt"], "notes.txt is text, not weights"),
         (
             ["--model", "dav2"],
             "No weights are named 'dav2'.*Known names: depth-anything-v2-small, (?!.*s2m2-s)",

@@ -182,3 +182,9 @@ def test_things_that_are_no_pictures_are_refused(wrong):
 def test_arrays_that_are_no_pictures_are_refused(shape, dtype):
     with pytest.raises(InputError, match=r"left is an array of shape \(.*\) and type .*; \(H, W\), \(H, W, 3\) RGB or"):
         load_rgb(np.zeros(shape, dtype), "left")
+
+
+def test_a_very_large_picture_is_refused_with_a_way_out():
+    picture = encode(PIL.Image.new("1", (14000, 14000)))
+    with pytest.raises(InputError, match=r"left: .* too large \(.*196000000.*\); scale it down, or decode it and"):
+        load_rgb(picture, "left")

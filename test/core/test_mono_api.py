@@ -52,9 +52,9 @@ def opened():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(api, "MonoDepthEstimator", SmallEstimator)
-        api._load_estimator.cache_clear()
+        DepthEstimation.unload()
         yield opened
-        api._load_estimator.cache_clear()
+        DepthEstimation.unload()
 
 
 @pytest.fixture(scope="module")
@@ -514,7 +514,7 @@ def test_other_weights_are_refused(run, tmp_path):
     with pytest.raises(WeightsError, match="other.pth is not Depth Anything V2: it is a file with tensors named layer.weight"):
         run(model_backend=tmp_path / "other.pth")
     (tmp_path / "text.pth").write_text("no weights")
-    with pytest.raises(WeightsError, match="text.pth is not a checkpoint"):
+    with pytest.raises(WeightsError, match="text.pth is text, not weights"):
         run(model_backend=tmp_path / "text.pth")
 
 

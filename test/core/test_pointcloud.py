@@ -119,8 +119,24 @@ def test_open3d_reads_our_ply(tmp_path):
 
 def test_without_open3d_the_error_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "open3d", None)  # makes Python's own import fail
-    with pytest.raises(DependencyError, match=r'needed for a point cloud object: pip install "vizion3d\[open3d\]"') as info:
+    with pytest.raises(DependencyError, match=r"needed for a point cloud object: pip install open3d\. ") as info:
         organized(2, 2).to_open3d()
     assert isinstance(info.value, ImportError)
     with pytest.raises(DependencyError, match=r"needed for a depth image object.*Arrays and PLY need no Open3D"):
         depth_image_to_open3d(np.zeros((2, 2), np.uint16))
+
+
+@pytest.mark.parametrize(
+    ("line", "cause"),
+    [
+        ("raise OSError('libGL.so.1: cannot open shared object file')", "libGL.so.1: cannot open shared object file"),
+        ("import a_module_that_is_missing", "No module named 'a_module_that_is_missing'"),
+        ("raise AttributeError('_ARRAY_API not found')", "_ARRAY_API not found"),
+    ],
+)
+def test_an_open3d_that_cannot_be_loaded_is_not_called_missing(tmp_path, monkeypatch, line, cause):
+    (tmp_path / "open3d.py").write_text(line)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "open3d", raising=False)
+    with pytest.raises(DependencyError, match=f"it is installed but cannot be loaded: {cause}"):
+        organized(2, 2).to_open3d()

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The samples of Python in README.md, run word for word."""
+"""The samples in README.md, Python and commands, run word for word on what `vizion3d sample` draws."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
 import re
+import shlex
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,26 +15,40 @@ import PIL.Image
 import pytest
 
 from vizion3d import weights
-from vizion3d.calibration_files import camera_yaml
+from vizion3d.cli import main
 from vizion3d.errors import DependencyError
-from vizion3d.options import MONO_MODEL
-from vizion3d.synthetic.benchmark import draw
+from vizion3d.evaluate.maps import read_map
+from vizion3d.options import MONO_MODEL, PAGE_STEREO_MODEL
 
-SAMPLES = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+SAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+COMMANDS = re.search(r"## On the command line\n\n```sh\n(.*?)```", README, re.DOTALL)[1].splitlines()
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory, vits_file, s2m2_file) -> Path:
+    """The sample, and weights under the names of the default ones."""
+    folder = tmp_path_factory.mktemp("sample")
+    assert main(["sample", str(folder)]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VIZION3D_MODEL_CACHE", str(folder / "cache"))
+        for name, file in ((MONO_MODEL, vits_file), (PAGE_STEREO_MODEL, s2m2_file)):
+            place = weights.cache_path(name)
+            place.parent.mkdir(parents=True)
+            os.link(file, place)
+    return folder
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch, vits_file, frame) -> Path:
-    """The pictures that the samples name, and weights under the name of the default ones."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("VIZION3D_MODEL_CACHE", str(tmp_path / "cache"))
+def folder(drawn, monkeypatch) -> Path:
+    monkeypatch.chdir(drawn)
+    monkeypatch.setenv("VIZION3D_MODEL_CACHE", str(drawn / "cache"))
     monkeypatch.setenv("VIZION3D_OFFLINE", "1")
-    place = weights.cache_path(MONO_MODEL)
-    place.parent.mkdir(parents=True)
-    os.link(vits_file, place)
-    for name, pixels in (("left.png", frame.left), ("right.png", frame.right), ("room.jpg", frame.left[::8, ::8])):
-        PIL.Image.fromarray(pixels).save(tmp_path / name)
-    return tmp_path
+    return drawn
+
+
+def pixels(path: Path) -> np.ndarray:
+    return np.asarray(PIL.Image.open(path))
 
 
 def test_there_are_three_samples():
@@ -46,22 +62,64 @@ def test_the_stereo_sample(folder):
     except DependencyError as error:  # of its last line
         assert "Open3D is needed for a point cloud object" in str(error)
         assert not importlib.util.find_spec("open3d")
-    assert names["result"].depth.shape == (480, 640) and names["result"].valid.mean() > 0.5
+    true_m = pixels(folder / "depth.png") / 1000
+    valid = np.isfinite(names["depth_m"]) & (true_m > 0)
+    assert valid.mean() > 0.5 and np.median(np.abs(names["depth_m"][valid] / true_m[valid] - 1)) < 0.01
     assert (folder / "cloud.ply").stat().st_size > 15 * 100_000
 
 
 def test_the_mono_sample(folder):
     names: dict = {}
     exec(SAMPLES[1], names)
-    assert names["result"].depth.shape == (60, 80) and not names["result"].is_metric
+    assert names["result"].depth.shape == (480, 640) and not names["result"].is_metric
     assert np.ptp(names["result"].depth) > 0 and len(names["result"].cloud.points) > 1000
 
 
 def test_the_sample_of_raw_images(folder):
-    case = draw("raw-plumb_bob")
-    for name, calibration in zip(("left", "right"), case.raw, strict=True):
-        (folder / f"{name}.yaml").write_text(camera_yaml(calibration, name))
-    names: dict = {"left": case.left, "right": case.right}
+    names: dict = {side: pixels(folder / f"{side}_raw.png") for side in ("left", "right")}
     exec(SAMPLES[2], names)
-    depth_m = names["prediction"].depth_m.numpy()[case.visible]
-    assert np.nanmedian(np.abs(depth_m / case.depth_m[case.visible] - 1)) < 0.02
+    true_m = pixels(folder / "depth.png") / 1000
+    known = true_m > 0
+    assert np.nanmedian(np.abs(names["prediction"].depth_m.numpy()[known] / true_m[known] - 1)) < 0.02
+
+
+def test_the_truth_of_the_sample_fits_its_calibration(folder):
+    disparity_px, _ = read_map(folder / "disp.pfm")
+    depth_m = pixels(folder / "depth.png") / 1000
+    known = np.isfinite(disparity_px) & (depth_m > 0)
+    assert known.mean() > 0.9
+    np.testing.assert_allclose(depth_m[known], 430 * 0.12 / disparity_px[known], atol=0.001)
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_the_commands(folder, line, capsys):
+    name, *words = shlex.split(line, comments=True)
+    assert name == "vizion3d"
+    if "--bag" in words:
+        for module in ("rosbags", "sensor_msgs"):
+            pytest.importorskip(module, reason=f"{module} is not installed")
+    code = main(words)
+    out, err = capsys.readouterr()
+    # The rig of the sample was not knocked: there is nothing to mend, which that command's status says.
+    assert code == (words[0] == "recalibrate"), err
+    assert out
+
+
+def test_the_bag_of_the_sample_holds_pairs_and_their_calibration(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("rosbags", reason="rosbags is not installed")
+    from vizion3d_ros.bag_reader import BagReader
+
+    monkeypatch.setattr("vizion3d_ros.sample_command._FRAMES", 2)
+    assert main(["sample", str(tmp_path)]) == 0
+    assert "a recording of 2 pairs" in capsys.readouterr().out
+    bag = BagReader(tmp_path / "bag")
+    topics = {f"/stereo/{side}/{kind}" for side in ("left", "right") for kind in ("image_rect", "camera_info")}
+    assert {*bag.topics} == topics and len([*bag.messages(topics)]) == 8
+    bag.close()
+
+
+def test_without_rosbags_the_bag_is_left_out_and_that_is_said(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "rosbags.rosbag2", None)
+    assert main(["sample", str(tmp_path)]) == 0
+    assert "left out: writing it needs pip install rosbags" in capsys.readouterr().out
+    assert not (tmp_path / "bag").exists()

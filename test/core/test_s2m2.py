@@ -28,6 +28,7 @@ from vizion3d.stereo.matchers.s2m2.attention import RowBlock
 from vizion3d.stereo.matchers.s2m2.lookup import cost_levels, sample_nine
 from vizion3d.stereo.matchers.s2m2.matching import forbid_negative, read_matches, transport
 from vizion3d.stereo.matchers.s2m2.model import match_in_image
+from vizion3d.stereo.matchers.s2m2.padding import averages
 from vizion3d.stereo.matchers.s2m2.position import mean_position, position_table
 
 FILES = sorted(path.name for path in GOLDEN.glob("s2m2_*_*x*.npz"))
@@ -418,6 +419,15 @@ def test_refuses_what_does_not_fit(tmp_path: Path, change: Any, message: str) ->
 def test_refuses_images_that_do_not_fit(left: tuple[int, ...], right: tuple[int, ...], message: str) -> None:
     with pytest.raises(InputError, match=message):
         tiny()(torch.zeros(left), torch.zeros(right))
+
+
+@pytest.mark.parametrize("size_hw", [(480, 864), (480, 768), (416, 640), (384, 480), (64, 64)])
+@pytest.mark.parametrize("count_hw", [(15, 26), (1, 1), (13, 20)])
+def test_averages_are_those_of_adaptive_pooling(size_hw: tuple[int, int], count_hw: tuple[int, int]) -> None:
+    picture = torch.rand(1, 3, *size_hw, generator=torch.Generator().manual_seed(1))
+    rows, columns = (averages(length, count) for length, count in zip(size_hw, count_hw, strict=True))
+    expected = torch.nn.functional.adaptive_avg_pool2d(picture.double(), count_hw)
+    torch.testing.assert_close((rows @ picture @ columns.T).double(), expected, rtol=0, atol=1e-6)
 
 
 def test_padding_refuses_images_below_32_pixels() -> None:

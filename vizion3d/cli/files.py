@@ -14,20 +14,21 @@ from vizion3d.errors import InputError
 def write_depth_png(path: Path, depth_m: np.ndarray) -> None:
     """Write (H, W) metres, NaN invalid, as 16-bit millimetres, 0 invalid; beyond 65.535 m it stays 65535."""
     millimetres = np.nan_to_num(depth_m * 1000, nan=0.0, posinf=65535).round().clip(0, 65535)
-    _write(path, millimetres.astype(np.uint16))
+    write_pixels(path, millimetres.astype(np.uint16))
 
 
 def write_rgb_png(path: Path, rgb: np.ndarray) -> None:
     """Write (H, W, 3) uint8 RGB."""
-    _write(path, rgb[..., ::-1])
+    write_pixels(path, rgb[..., ::-1])
 
 
 def write_pfm(path: Path, values: np.ndarray) -> None:
     """Write (H, W) numbers as they are."""
-    _write(path, values.astype(np.float32))
+    write_pixels(path, values.astype(np.float32))
 
 
-def _write(path: Path, pixels: np.ndarray) -> None:
+def write_pixels(path: Path, pixels: np.ndarray) -> None:
+    """Write pixels as they are, colours in OpenCV's order, in the form that the file's name ends with."""
     try:
         path.write_bytes(cv2.imencode(path.suffix, pixels)[1].tobytes())  # imwrite dies of names that are not UTF-8
     except OSError as error:

@@ -7,10 +7,9 @@ Exit codes: 0 all is well, 1 something could not be had or is not what it should
 import argparse
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from vizion3d.errors import WeightsError
-from vizion3d.weights import RECORDS, cache_dir, cache_path, find, resolve, verify
+from vizion3d.weights import RECORDS, cache_dir, cache_path, find, resolve, trust, verify
 from vizion3d.weights.integrity import sha256_of
 from vizion3d.weights.progress import megabytes
 from vizion3d.weights.terms import groups
@@ -77,7 +76,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     if arguments.online:
         return _each(arguments.names or [record.name for record in RECORDS], _verify_online)
     names = arguments.names or [record.name for record in RECORDS if cache_path(record.name).is_file()]
-    return _each(names, lambda name: print(f"{name}: ok, {_recorded(verify(name))}"))
+    return _each(names, lambda name: print(f"{name}: {_checked(name)}"))
 
 
 def _verify_online(name: str) -> None:
@@ -86,16 +85,16 @@ def _verify_online(name: str) -> None:
     from vizion3d.stereo import StereoDepthEstimator
 
     record = find(name)
-    file = resolve(name, offline=False)
-    digest = sha256_of(verify(name))
+    digest = sha256_of(resolve(name, offline=False))
     if not digest.startswith(record.sha256_begins):
         raise WeightsError(f"{name}: its sha256 is {digest}, which others report to begin with {record.sha256_begins}")
     estimator = (MonoDepthEstimator if record.task == "mono" else StereoDepthEstimator)(name, "cpu")
-    print(f"{name}: ok, {_recorded(file)}\n  loads as {estimator.describe()}\n  sha256={digest!r}")
+    print(f"{name}: {_checked(name)}\n  loads as {estimator.describe()}\n  sha256={digest!r}")
 
 
-def _recorded(file: Path) -> str:
-    return f"{file} ({megabytes(file.stat().st_size)})"
+def _checked(name: str) -> str:
+    file = verify(name)
+    return f"ok, {file} ({megabytes(file.stat().st_size)}), {trust(name)}"
 
 
 def _each(names: list[str], act: Callable[[str], None]) -> int:

@@ -6,12 +6,12 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 import torch
 
-from vizion3d import weights
+from vizion3d import runtime, weights
 from vizion3d.camera import Calibration, PinholeCamera
 from vizion3d.errors import InputError
 from vizion3d.geometry import points_along
@@ -25,6 +25,7 @@ from vizion3d.pointcloud import PointCloud
 from vizion3d.rays import kept_rays, pinhole_part
 from vizion3d.records import HoldsArrays
 from vizion3d.results import DepthResult, far_end
+from vizion3d.runtime.loaded import LoadedModels
 
 _COUNTS_PER_METRE = 6553  # of the 16-bit depth in which vizion3D 1 passed its clouds on; kept for equal points
 
@@ -179,6 +180,11 @@ class DepthEstimation:
             is_metric=prediction.is_metric,
         )
 
+    @staticmethod
+    def unload() -> None:
+        """Give back the memory of the networks, which stay loaded between runs; the next run loads its own again."""
+        _LOADED.unload()
+
 
 def relative_cloud_depth(inverse_depth: np.ndarray) -> np.ndarray:
     """Depth of a relative map in pseudo-metres, for looking at: 0.5 m nearest, NaN from 10 m on.
@@ -221,10 +227,13 @@ def _cloud(prediction: MonoPrediction, rgb: np.ndarray, config: DepthEstimationA
 
 def _open_estimator(model: str | os.PathLike[str], config: DepthEstimationAdvanceConfig) -> MonoDepthEstimator:
     """Estimators stay loaded between runs; a file that was replaced is loaded anew."""
-    mtime_ns = weights.resolve(model, known=weights.names("mono")).stat().st_mtime_ns
-    return _load_estimator(os.fspath(model), opening_part(config, MonoOptions), config.max_depth_m, mtime_ns)
+    options = opening_part(config, MonoOptions)
+    runtime.check(options.device, options.precision)  # before anything is fetched
+    mtime_ns = weights.file_of(model, "mono").stat().st_mtime_ns
+    return _LOADED.get(
+        (os.fspath(model), options, config.max_depth_m, mtime_ns),
+        lambda: MonoDepthEstimator.open(model, options, max_depth_m=config.max_depth_m),
+    )
 
 
-@lru_cache(maxsize=2)
-def _load_estimator(model: str, options: MonoOptions, max_depth_m: float | None, _mtime_ns: int) -> MonoDepthEstimator:
-    return MonoDepthEstimator.open(model, options, max_depth_m=max_depth_m)
+_LOADED: LoadedModels[MonoDepthEstimator] = LoadedModels()

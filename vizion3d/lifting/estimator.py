@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from vizion3d.camera import PinholeCamera
+from vizion3d.errors import InputError
 from vizion3d.images import check_rgb, rgb_tensor
 from vizion3d.lifting.models import DepthKind, MonoModel, open_model
 from vizion3d.lifting.prediction import MonoPrediction
@@ -45,7 +46,11 @@ class MonoDepthEstimator:
         input_size: int = 518,
     ) -> None:
         options = MonoOptions(device=device, precision=precision, input_size=input_size)
-        self.model = open_model(model, options, max_depth_m) if isinstance(model, (str, os.PathLike)) else model
+        if isinstance(model, (str, os.PathLike)):
+            model = open_model(model, options, max_depth_m)
+        elif not hasattr(model, "predict"):
+            raise InputError(f"model is {model!r:.60}; a name, a path, an address or a network is needed")
+        self.model = model
 
     @classmethod
     def open(

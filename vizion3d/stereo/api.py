@@ -11,7 +11,7 @@ from functools import cached_property, lru_cache, partial
 
 import numpy as np
 
-from vizion3d import weights
+from vizion3d import runtime, weights
 from vizion3d.camera import PinholeCamera, StereoRig
 from vizion3d.errors import InputError
 from vizion3d.images import ImageInput, load_rgb_pair
@@ -20,7 +20,8 @@ from vizion3d.options import PAGE_STEREO_MODEL, StereoOptions
 from vizion3d.records import HoldsArrays
 from vizion3d.rectify import Shown
 from vizion3d.results import DepthResult, far_end
-from vizion3d.stereo.estimator import StereoDepthEstimator
+from vizion3d.runtime.loaded import LoadedModels
+from vizion3d.stereo.estimator import StereoDepthEstimator, common_size
 from vizion3d.stereo.matchers import WITHOUT_WEIGHTS
 from vizion3d.stereo.pair_check import PairCheck, check_pair
 from vizion3d.stereo.prediction import StereoPrediction
@@ -199,10 +200,16 @@ class StereoDepth:
         if not isinstance(command.model_backend, (str, os.PathLike)):
             raise InputError(f"model_backend is {command.model_backend!r}; a name, a path or an address is needed")
         left, right = load_rgb_pair(command.left_image, command.right_image, ("left_image", "right_image"), config)
-        estimator = _open_estimator(command.model_backend, config)
         rig = config.rig(left.shape[1], left.shape[0])
+        common_size(left, right, rig)  # before weights are fetched
+        estimator = _open_estimator(command.model_backend, config)
         prediction = estimator.estimate(left, right, rig, command.shown, **config.matching())
         return _result(prediction, estimator, left, right, command)
+
+    @staticmethod
+    def unload() -> None:
+        """Give back the memory of the matchers, which stay loaded between runs; the next run loads its own again."""
+        _LOADED.unload()
 
 
 @lru_cache(maxsize=1)
@@ -217,17 +224,18 @@ def _tell_assumed_rig() -> None:
 
 def _open_estimator(model: str | os.PathLike[str], config: StereoDepthAdvancedConfig) -> StereoDepthEstimator:
     """Estimators stay loaded between runs; a weights file that was replaced is loaded anew."""
+    options = opening_part(config, StereoOptions)
     mtime_ns = None
     if model not in WITHOUT_WEIGHTS:
-        mtime_ns = weights.resolve(model, known=[*WITHOUT_WEIGHTS, *weights.names("stereo")]).stat().st_mtime_ns
-    estimator = _load_estimator(os.fspath(model), opening_part(config, StereoOptions), mtime_ns)
+        runtime.check(options.device, options.precision)  # before anything is fetched
+        mtime_ns = weights.file_of(model, "stereo", WITHOUT_WEIGHTS).stat().st_mtime_ns
+    key = os.fspath(model), options, mtime_ns
+    estimator = _LOADED.get(key, lambda: StereoDepthEstimator.open(model, options))
     estimator.tell_without_effect(config)
     return estimator
 
 
-@lru_cache(maxsize=2)
-def _load_estimator(model: str, options: StereoOptions, _mtime_ns: int | None) -> StereoDepthEstimator:
-    return StereoDepthEstimator.open(model, options)
+_LOADED: LoadedModels[StereoDepthEstimator] = LoadedModels()
 
 
 def _result(

@@ -49,7 +49,11 @@ class StereoDepthEstimator:
         precision: str = "auto",
     ) -> None:
         options = StereoOptions(device=device, precision=precision)
-        self.matcher = open_matcher(model, options) if isinstance(model, (str, os.PathLike)) else model
+        if isinstance(model, (str, os.PathLike)):
+            model = open_matcher(model, options)
+        elif not hasattr(model, "match"):
+            raise InputError(f"model is {model!r:.60}; a name, a path, an address or a matcher is needed")
+        self.matcher = model
         self._told: set[str] = set()
 
     @classmethod
@@ -103,7 +107,7 @@ class StereoDepthEstimator:
             InputError: the sizes differ from each other or from the rig's, or are too small to match; or max_disparity_px
                 ends before z_near_m.
         """
-        height, width = _common_size(left, right, rig)
+        height, width = common_size(left, right, rig)
         max_width, max_height = self.matcher.max_size or (None, None)
         plan = ResizePlan.fit(
             height,
@@ -178,7 +182,8 @@ def _enlarged(codes: torch.Tensor, height: int, width: int) -> torch.Tensor:
     return codes if codes.shape[-2:] == (height, width) else F.interpolate(codes, (height, width), mode="nearest-exact")
 
 
-def _common_size(left: np.ndarray, right: np.ndarray, rig: StereoRig) -> tuple[int, int]:
+def common_size(left: np.ndarray, right: np.ndarray, rig: StereoRig) -> tuple[int, int]:
+    """Height and width of a pair; raises `InputError` unless both images and the rig are of one size."""
     check_rgb(left, "the left image")
     check_rgb(right, "the right image")
     height, width = left.shape[:2]

@@ -3,9 +3,9 @@
 
 from vizion3d.weights.architectures import ARCHITECTURES, Architecture
 from vizion3d.weights.checkpoint import read_state_dict
-from vizion3d.weights.locate import LocatedWeights, locate
+from vizion3d.weights.locate import LocatedWeights, file_of, locate, record_first_use
 from vizion3d.weights.registry import RECORDS, WeightsRecord, find, match, names
-from vizion3d.weights.store import cache_dir, cache_path, resolve, verify
+from vizion3d.weights.store import cache_dir, cache_path, resolve, trust, verify
 
 __all__ = [
     "ARCHITECTURES",
@@ -15,11 +15,14 @@ __all__ = [
     "WeightsRecord",
     "cache_dir",
     "cache_path",
+    "file_of",
     "find",
     "locate",
     "match",
     "names",
     "read_state_dict",
+    "record_first_use",
     "resolve",
+    "trust",
     "verify",
 ]

@@ -3,50 +3,47 @@
 
 import os
 import pickle
-import zipfile
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vizion3d.errors import WeightsError
+from vizion3d.errors import DependencyError, WeightsError
 from vizion3d.weights.architectures import some
+from vizion3d.weights.forms import Form, form_of
+from vizion3d.weights.store import is_cached
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-_ZIP_MAGIC = b"PK\x03\x04"
-_WRAPPERS = ("model", "state_dict")
-_PARALLEL = "module."  # what torch's data-parallel wrappers put before every key
+# Where training scripts put the tensors beside optimizer, epoch and the like.
+_WRAPPERS = ("state_dict", "model_state_dict", "model")
+# What wrappers of a network put before the name of every tensor: parallel training, torch.compile, Lightning.
+_PREFIXES = ("module.", "_orig_mod.", "model.")
+_SAFE_LEGACY_TORCH = "2.6"
 
 
 def read_state_dict(path: str | os.PathLike[str], *, mapped: bool = False) -> "dict[str, Tensor]":
-    """The tensors of a file written by `torch.save`, on the CPU, by key.
+    """The tensors of a file written by `torch.save` or safetensors, on the CPU, by name.
 
-    An outer mapping with the tensors under "model" or "state_dict" is unwrapped, and the prefix "module." taken off if all
-    keys have it.
+    They are taken out of the mapping of a training script, and wrappers' prefixes off all their names.
 
     Args:
         path: of the file.
-        mapped: leave the values on the disk until they are looked at. For a look at the keys; they change with the file.
+        mapped: leave the values on the disk until they are looked at, where the form of the file allows it. For a look at
+            the keys; they change with the file.
 
     Raises:
-        WeightsError: The file is missing, damaged, something else than a checkpoint, or holds more than tensors.
+        WeightsError: The file is missing, damaged, something else than a checkpoint, or holds code.
+        DependencyError: It is a safetensors file and that library is not installed.
     """
-    import torch
-
     file = Path(path)
-    _refuse_other_files(file)
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
-    except pickle.UnpicklingError:
-        # Its own text tells how to load the file nonetheless, which is the last thing to do: hence `from None`.
-        raise WeightsError(
-            f"{file} is refused: it holds code, not only tensors (or is damaged). Nothing of it was run. Use the "
-            "original weights file, or have its author save a plain state_dict."
-        ) from None
-    except Exception as error:  # torch raises RuntimeError, ValueError, EOFError, KeyError ... on damaged archives
-        raise WeightsError(f"{file} is damaged and cannot be read: {error}. Delete it and fetch it again.") from error
-    return _tensors(content, file)
+        form = form_of(file)
+    except WeightsError as error:
+        raise WeightsError(f"{error}; {_way_out(file)}") from error.__cause__
+    content = _read_safetensors(file) if form == "safetensors" else _unpickle(file, form, mapped and form == "zip")
+    return _without_prefixes(_tensors(content, file))
 
 
 def fill(network: "nn.Module", tensors: "Mapping[str, Tensor]", path: str | os.PathLike[str], name: str) -> None:
@@ -79,33 +76,43 @@ def fill(network: "nn.Module", tensors: "Mapping[str, Tensor]", path: str | os.P
     network.eval().requires_grad_(False)
 
 
-def _refuse_other_files(file: Path) -> None:
-    """Say what the file is when it is not a zip archive, the form that torch has written since 1.6.
+def _unpickle(file: Path, form: Form, mapped: bool) -> object:
+    import torch
 
-    The older forms are refused too: versions of torch before 2.6 could be made to run code from them.
-    """
+    # Older ones could be made to run code from a file that begins like this form.
+    if form == "legacy" and torch.__version__ < _SAFE_LEGACY_TORCH:  # by number, not as text
+        raise WeightsError(
+            f"{file} has the form that torch.save wrote before torch 1.6, which torch {torch.__version__} cannot read safely: "
+            "install torch 2.6 or later, or have the file saved anew"
+        )
     try:
-        size_bytes = file.stat().st_size
-        with file.open("rb") as stream:
-            head = stream.read(512)
-        whole = zipfile.is_zipfile(file)
-    except OSError as error:
-        raise WeightsError(f"Cannot read the weights file {file}: {error.strerror}.") from error
-    is_zip = head.startswith(_ZIP_MAGIC)
-    if is_zip and whole:
-        return
-    text = head.lstrip().lower()
-    if not size_bytes:
-        reason = "is empty"
-    elif is_zip:
-        reason = f"is cut short: it ends after {size_bytes} bytes, before the end of the archive"
-    elif text.startswith(b"version https://git-lfs"):
-        reason = "is a git-lfs pointer, a text that stands for the file: run `git lfs pull` where you copied it from"
-    elif text.startswith((b"<!doctype", b"<html", b"<?xml")):
-        reason = "is a web page, not weights: the address led to a page, such as a log-in or an error"
-    else:
-        reason = "is not a checkpoint in the form that torch.save writes since torch 1.6"
-    raise WeightsError(f"{file} {reason}. Delete it and fetch it again.")
+        return torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
+    except pickle.UnpicklingError as error:
+        # Its own text tells how to load the file nonetheless, which is the last thing to do: hence `from None`.
+        named = re.search(r"GLOBAL ([\w.]+)", str(error))
+        what = f"code, not only tensors: {named[1]}" if named else "code, not only tensors (or is damaged)"
+        raise WeightsError(
+            f"{file} is refused: it holds {what}. Nothing of it was run. Use the original weights file, or have its author "
+            "save a plain state_dict."
+        ) from None
+    except Exception as error:  # torch raises RuntimeError, ValueError, EOFError, KeyError ... on damaged files
+        raise WeightsError(f"{file} is damaged and cannot be read ({error}); {_way_out(file)}") from error
+
+
+def _read_safetensors(file: Path) -> object:
+    try:
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise DependencyError(f"{file} is a safetensors file; reading it needs: pip install safetensors") from error
+    try:
+        return load_file(file)
+    except Exception as error:
+        raise WeightsError(f"{file} is damaged and cannot be read ({error}); {_way_out(file)}") from error
+
+
+def _way_out(file: Path) -> str:
+    """What to do about a bad file. Only of the cache's own it may be to delete it: no other file comes back by itself."""
+    return "delete it and fetch or copy it again" if is_cached(file) else "give the original file"
 
 
 def _tensors(content: object, file: Path) -> "dict[str, Tensor]":
@@ -118,6 +125,10 @@ def _tensors(content: object, file: Path) -> "dict[str, Tensor]":
     for key, value in content.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
             raise WeightsError(f"{file} holds a {type(value).__name__} under the key {key!r}, not a tensor.")
-    if all(key.startswith(_PARALLEL) for key in content):
-        return {key.removeprefix(_PARALLEL): value for key, value in content.items()}
     return dict(content)
+
+
+def _without_prefixes(tensors: "dict[str, Tensor]") -> "dict[str, Tensor]":
+    while prefix := next((p for p in _PREFIXES if all(key.startswith(p) for key in tensors)), None):
+        tensors = {key.removeprefix(prefix): tensor for key, tensor in tensors.items()}
+    return tensors

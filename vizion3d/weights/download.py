@@ -24,6 +24,8 @@ from typing import IO, Any
 
 import vizion3d
 from vizion3d.errors import WeightsError
+from vizion3d.weights.address import Address
+from vizion3d.weights.forms import form_of
 from vizion3d.weights.integrity import sha256_of
 from vizion3d.weights.progress import Progress
 
@@ -48,35 +50,38 @@ class _Broken(ConnectionError):
     """The transfer ended before the file did, or its beginning is no longer what the server has: try again."""
 
 
-def download(url: str, part: Path, *, sha256: str | None, progress: Progress) -> str:
-    """Fetch `url` into the file `part`, which may hold the beginning of it already.
+def download(address: Address, part: Path, *, sha256: str | None, progress: Progress) -> str | None:
+    """Fetch a checkpoint into the file `part`, which may hold the beginning of it already.
 
     Args:
-        url: http or https address; redirects are followed, also to other hosts.
+        address: of the file; redirects are followed, also to other hosts, which are not told a password.
         part: Where the bytes go. After an interruption it stays, with `<part>.etag`, for the next call to resume.
         sha256: Digest the file must have; if None, the one that a model hub announces on the way, if any.
         progress: Called as bytes arrive.
 
     Returns:
-        SHA-256 of the whole file in hex.
+        SHA-256 of the whole file in hex, None if nobody tells what it should be.
 
     Raises:
         WeightsError: The file cannot be had, or what came is not it. In the latter case `part` is removed.
     """
-    promise = _with_retries(url, part, progress)
-    digest = sha256_of(part)
+    promise = _with_retries(address, part, progress)
     expected = sha256 or promise.sha256
-    if expected and digest != expected:
+    try:
+        form_of(part, "What came")
+        if expected and (digest := sha256_of(part)) != expected:
+            raise WeightsError(f"What came is not the right file: its sha256 is {digest}, expected {expected}.")
+    except WeightsError:
         _forget(part)
-        raise WeightsError(f"What came is not the right file: its sha256 is {digest}, expected {expected}.")
+        raise
     _etag_path(part).unlink(missing_ok=True)
-    return digest
+    return expected
 
 
-def _with_retries(url: str, part: Path, progress: Progress) -> _Promise:
+def _with_retries(address: Address, part: Path, progress: Progress) -> _Promise:
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return _transfer(url, part, progress)
+            return _transfer(address, part, progress)
         except urllib.error.HTTPError as error:
             error.close()
             if error.code == 416:  # Nothing follows the bytes we have, so they are not the beginning of this file.
@@ -89,12 +94,12 @@ def _with_retries(url: str, part: Path, progress: Progress) -> _Promise:
                 raise WeightsError(f"The connection failed {ATTEMPTS} times, at last with: {_words(error)}.") from error
             failure = error
         wait_s = RETRY_WAIT_S * 2 ** (attempt - 1)
-        _LOG.info("%s: %s; trying again in %g s", url, _words(failure), wait_s)
+        _LOG.info("%s: %s; trying again in %g s", address.shown, _words(failure), wait_s)
         time.sleep(wait_s)
     raise AssertionError("the last attempt returns or raises")
 
 
-def _transfer(url: str, part: Path, progress: Progress) -> _Promise:
+def _transfer(address: Address, part: Path, progress: Progress) -> _Promise:
     """One request: the missing end of the file if the server agrees, else all of it."""
     offset, validator = _resume_point(part)
     headers = {"User-Agent": f"vizion3d/{vizion3d.__version__}", "Accept-Encoding": "identity"}
@@ -102,7 +107,9 @@ def _transfer(url: str, part: Path, progress: Progress) -> _Promise:
         headers |= {"Range": f"bytes={offset}-", "If-Range": validator}
     redirects = _Redirects()
     opener = urllib.request.build_opener(redirects)
-    request = urllib.request.Request(urllib.parse.quote(url, safe="%/:=&?~#+!$,;'@()*[]"), headers=headers)
+    request = urllib.request.Request(address.url, headers=headers)
+    if address.authorization:
+        request.add_unredirected_header("Authorization", address.authorization)
     with opener.open(request, timeout=TIMEOUT_S) as response:
         if response.headers.get_content_type() == "text/html":
             raise WeightsError("The server answered with a web page, not with a file.")
@@ -135,7 +142,11 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
             fp.close()
             raise WeightsError(f"The server redirects from {req.type} to {scheme}, which is refused.")
         self.seen.append(headers)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+        following = super().redirect_request(req, fp, code, msg, headers, newurl)
+        password = req.unredirected_hdrs.get("Authorization")
+        if following is not None and password and following.host == req.host:
+            following.add_unredirected_header("Authorization", password)
+        return following
 
 
 def _read_promise(response: http.client.HTTPResponse, redirects: list[Message]) -> _Promise:

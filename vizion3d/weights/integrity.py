@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Is this still the file that was fetched? SHA-256 digests, recorded beside the file on first use.
+"""Is this still the file that was fetched? SHA-256 digests, recorded beside the file.
+
+Trust on first use: where no publisher tells a digest, it is that of the file that first loaded; one that does not load is never
+recorded, for then it would lock out the good one.
 
 `<file>.sha256` holds a line that `sha256sum -c` understands and a comment with the size and modification time that
 the file had when it was hashed. While these two are unchanged the digest is taken as read, so that opening a cached
@@ -10,6 +13,7 @@ import hashlib
 import logging
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,34 +79,49 @@ def write_seal(file: Path, sha256: str, *, like: Path | None = None) -> None:
     draft.replace(path)
 
 
-def check(file: Path, *, expected: str | None, always_hash: bool = False) -> str:
-    """Compare a cached file with the digest that is expected of it, or else with the one recorded on first use.
+def forget(file: Path) -> None:
+    """Remove the record of a file that is no longer there: it says nothing about the next one."""
+    with suppress(OSError):  # nothing can be brought to a folder that cannot be written either
+        seal_path(file).unlink(missing_ok=True)
+
+
+def record(file: Path) -> None:
+    """Record the digest of a file that has loaded, unless one is on record."""
+    if read_seal(file) is None:
+        digest = sha256_of(file)
+        _LOG.info("%s: recorded sha256 %s on first use", file, digest)
+        _try_to_seal(file, digest)
+
+
+def check(file: Path, *, expected: str | None, always_hash: bool = False) -> None:
+    """Compare a cached file with the digest that is expected of it, or else with the one on record; without either, do nothing.
 
     Args:
         file: The cached file.
         expected: Digest from the registry, or None to trust the first use.
         always_hash: Hash even if size and time stamp say that nothing changed.
 
-    Returns:
-        The digest.
-
     Raises:
         WeightsError: The content is not what it was, or not what the registry says.
     """
     seal = read_seal(file)
     known = expected or (seal.sha256 if seal else None)
-    if seal and seal.sha256 == known and seal.untouched(file) and not always_hash:
-        return seal.sha256
+    if known is None or (seal and seal.sha256 == known and seal.untouched(file) and not always_hash):
+        return
     digest = sha256_of(file)
-    if known and digest != known:
+    if digest != known:
+        path = seal_path(file)
         raise WeightsError(
-            f"{file} is not the file it should be: its sha256 is {digest}, expected {known}. Delete it to have it "
-            f"fetched again; if you replaced it on purpose, delete {seal_path(file)} instead."
+            f"{file} is not the file it should be: its sha256 is {digest}, expected {known}. If you put it there on purpose, "
+            f"delete its record {path}; if not, delete both files and fetch it again"
+            if expected is None
+            else f"{file} is not the published file: its sha256 is {digest}, expected {known}; delete it and fetch it again"
         )
-    if not known:
-        _LOG.info("%s: recorded sha256 %s on first use", file, digest)
+    _try_to_seal(file, digest)
+
+
+def _try_to_seal(file: Path, digest: str) -> None:
     try:
         write_seal(file, digest)
     except OSError as error:  # A read-only cache is fine: it only costs hashing in each process.
         _LOG.debug("%s: cannot record its digest: %s", file, error)
-    return digest

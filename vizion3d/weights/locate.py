@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vizion3d.weights import architectures
+from vizion3d.weights import architectures, integrity
+from vizion3d.weights.address import without_secrets
 from vizion3d.weights.checkpoint import read_state_dict
-from vizion3d.weights.registry import WeightsRecord, match, names
-from vizion3d.weights.store import resolve
+from vizion3d.weights.registry import WeightsRecord, match, names, published
+from vizion3d.weights.store import is_cached, resolve
 
 _LOG = logging.getLogger(__name__)
 
@@ -32,10 +33,8 @@ class LocatedWeights:
     record: WeightsRecord | None
 
 
-def locate(model: str | os.PathLike[str], task: architectures.Task, without_weights: Sequence[str] = ()) -> LocatedWeights:
-    """The weights that a model's name, path or address stands for, fetched if need be; their licence is logged.
-
-    Published weights are known by their name or address. Any other file is told by its tensors, whatever it is called.
+def file_of(model: str | os.PathLike[str], task: architectures.Task, without_weights: Sequence[str] = ()) -> Path:
+    """The file of the weights that a model's name, path or address stands for, fetched if need be.
 
     Args:
         model: name, path or address.
@@ -43,19 +42,39 @@ def locate(model: str | os.PathLike[str], task: architectures.Task, without_weig
         without_weights: other models for it, to be named with the weights that there are.
 
     Raises:
+        WeightsError: the weights cannot be had; or are known to be of another task, before anything is fetched.
+    """
+    record = published(model)
+    if record is not None and record.task != task:
+        raise architectures.refusal(without_secrets(os.fspath(model)), record.architecture, architectures.of_task(task))
+    return resolve(model, known=[*without_weights, *names(task)])
+
+
+def locate(model: str | os.PathLike[str], task: architectures.Task, without_weights: Sequence[str] = ()) -> LocatedWeights:
+    """The weights that a model's name, path or address stands for, fetched if need be; their licence is logged.
+
+    Published weights are known by their name or address. Any other file is told by its tensors, whatever it is called.
+
+    Args: as of `file_of`.
+
+    Raises:
         WeightsError: the weights cannot be had, or belong to no network for this task.
     """
-    record, wanted = match(model), architectures.of_task(task)
-    if record is not None and os.fspath(model) in (record.name, record.url):
-        if record.architecture not in wanted:
-            raise architectures.refusal(model, record.architecture, wanted)
-        path, architecture = resolve(model), record.architecture
+    path, record = file_of(model, task, without_weights), published(model)
+    if record is not None:
+        architecture = record.architecture
     else:
-        path = resolve(model, known=[*without_weights, *names(task)])
-        architecture = architectures.require(wanted, read_state_dict(path, mapped=True), path)
+        architecture = architectures.require(architectures.of_task(task), read_state_dict(path, mapped=True), path)
+        record = match(model)
         if record is not None and record.architecture != architecture:
             record = None  # it only has the name of a published file
     if record is not None:
         level = logging.INFO if record.commercial_use == "yes" else logging.WARNING
         _LOG.log(level, "loading %s: these weights are licensed %s", record.name, record.terms)
     return LocatedWeights(path, architecture, record)
+
+
+def record_first_use(located: LocatedWeights) -> None:
+    """Note the digest of cached weights that have loaded, to be compared ever after; a user's own file is left alone."""
+    if is_cached(located.path):
+        integrity.record(located.path)

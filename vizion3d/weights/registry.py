@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Literal
-from urllib.parse import urlsplit
 
 from vizion3d.errors import WeightsError
+from vizion3d.weights.address import is_url, parse
 from vizion3d.weights.architectures import ARCHITECTURES, Task
 
 APACHE = "Apache-2.0"
@@ -200,23 +200,31 @@ def find(name: str, known: Sequence[str] = ()) -> WeightsRecord:
     raise WeightsError(f"No weights are named {name!r}{hint} Known names: {', '.join(known)}.")
 
 
+def published(source: str | os.PathLike[str]) -> WeightsRecord | None:
+    """The record of a registry name or of a published address, with or without a query."""
+    text = source_text(source)
+    url = parse(text).url.partition("?")[0] if is_url(text) else None
+    return next((record for record in RECORDS if text == record.name or url == record.url), None)
+
+
 def match(source: str | os.PathLike[str]) -> WeightsRecord | None:
     """What is known about a registry name, an address or a file: by name, else by address, else by file name.
 
     A file name is a hint, not a proof: whoever renames a file misleads this function.
     """
-    text = os.fspath(source)
-    address = text.split("?")[0].split("#")[0] if is_url(text) else None
+    text = source_text(source)
     # A path of either system may appear in a configuration file written on the other.
-    file_name = PurePosixPath(address).name if address else PureWindowsPath(text).name
-    for key, value in (("name", text), ("url", address), ("file_name", file_name)):
-        for record in RECORDS:
-            if getattr(record, key) == value:
-                return record
-    return None
+    name = PurePosixPath(parse(text).url.partition("?")[0]).name if is_url(text) else PureWindowsPath(text).name
+    return published(source) or next((record for record in RECORDS if record.file_name == name), None)
 
 
-def is_url(text: str) -> bool:
-    """Whether the text is an http or https address with a host; everything else is a name or a path."""
-    parts = urlsplit(text)
-    return parts.scheme in ("http", "https") and bool(parts.netloc)
+def source_text(source: str | os.PathLike[str]) -> str:
+    """A name, an address or a path as text.
+
+    Raises:
+        WeightsError: it is none of these.
+    """
+    text = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
+    if not isinstance(text, str):
+        raise WeightsError(f"weights are {source!r:.60}; a name, a path or an address is needed")
+    return text

@@ -17,10 +17,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urldefrag, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from vizion3d.errors import WeightsError
 from vizion3d.weights import integrity, registry
+from vizion3d.weights.address import Address, is_url, parse, without_secrets
 from vizion3d.weights.download import download
 from vizion3d.weights.lock import exclusive
 from vizion3d.weights.progress import Progress, megabytes, reporting
@@ -36,7 +37,7 @@ class _Remote:
     """A file with an address, and its place in the cache."""
 
     label: str
-    url: str
+    address: Address
     file: Path
     record: registry.WeightsRecord | None
 
@@ -46,7 +47,7 @@ class _Remote:
 
     @property
     def sha256(self) -> str | None:
-        return self.record.sha256 if self.record and self.record.url == self.url else None
+        return self.record.sha256 if self.record else None
 
 
 def cache_dir() -> Path:
@@ -90,8 +91,9 @@ def resolve(
     local = _local_file(name_or_path_or_url)
     if local is not None:
         return local
-    remote = _remote(os.fspath(name_or_path_or_url), known)
+    remote = _remote(registry.source_text(name_or_path_or_url), known)
     if not remote.cached:
+        integrity.forget(remote.file)
         if offline or (offline is None and _offline_by_environment()):
             reason = f"It is not in the cache and offline mode is on ({OFFLINE_VARIABLE})."
             raise _unavailable(remote, reason, f"{OFFLINE_VARIABLE}=0 vizion3d weights get {remote.label}")
@@ -119,30 +121,57 @@ def verify(name_or_url: str) -> Path:
     return remote.file
 
 
+def trust(name_or_url: str) -> str:
+    """What the digest of a cached file is compared with, in words."""
+    remote = _remote(name_or_url)
+    if remote.sha256:
+        return "sha256 as published"
+    if integrity.read_seal(remote.file):
+        return "sha256 as on first use"
+    return "sha256 not on record before its first use"
+
+
+def is_cached(file: Path) -> bool:
+    """Whether the file lies in the cache, so that it is ours to record and to replace."""
+    try:
+        return file.absolute().is_relative_to(cache_dir().absolute())
+    except WeightsError:
+        return False
+
+
 def _local_file(source: str | os.PathLike[str]) -> Path | None:
     """The source as an existing file, or None if it is a name or an address."""
-    if isinstance(source, str) and (registry.is_url(source) or any(source == r.name for r in registry.RECORDS)):
+    text = registry.source_text(source)
+    is_path = not isinstance(source, str)
+    if not is_path and (is_url(text) or any(text == r.name for r in registry.RECORDS)):
         return None
-    path = Path(source).expanduser()
-    if path.is_file():
-        return path
-    if isinstance(source, str) and not path.suffix and path.name == source:
+    try:
+        path = Path(text).expanduser()
+        if path.is_file():
+            return path
+        is_folder = path.is_dir()
+    except (OSError, ValueError, RuntimeError) as error:  # too long, a null in it, or no such user's home
+        raise WeightsError(f"The weights file {without_secrets(text)!r} cannot be looked at: {_words(error)}.") from None
+    if not is_path and not path.suffix and path.name == text:
         return None  # Looks like a misspelt name, and is told so.
-    kind = "is a folder, not a weights file" if path.is_dir() else "does not exist"
-    raise WeightsError(f"The weights file {os.fspath(source)!r} {kind}. Give a file, an http(s) address or a known name.")
+    kind = "is a folder, not a weights file" if is_folder else "does not exist"
+    raise WeightsError(f"The weights file {without_secrets(text)!r} {kind}. Give a file, an http(s) address or a known name.")
+
+
+def _words(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _remote(name_or_url: str, known: Sequence[str] = ()) -> _Remote:
-    if not registry.is_url(name_or_url):
+    if not is_url(name_or_url):
         record = registry.find(name_or_url, known)
-        return _Remote(record.name, record.url, cache_dir() / record.name / record.file_name, record)
-    url = urldefrag(name_or_url).url
-    matched = registry.match(url)
-    if matched and matched.url == url.split("?")[0]:
+        return _Remote(record.name, parse(record.url), cache_dir() / record.name / record.file_name, record)
+    if matched := registry.published(name_or_url):
         return _remote(matched.name)
-    folder = f"url-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
-    file_name = re.sub(r"[^\w.-]", "_", unquote(urlsplit(url).path.rpartition("/")[2]), flags=re.ASCII)
-    return _Remote(url, url, cache_dir() / folder / (file_name.lstrip(".") or "weights.pth"), matched)
+    address = parse(name_or_url)
+    folder = f"url-{hashlib.sha256(address.identity.encode()).hexdigest()[:12]}"
+    file_name = re.sub(r"[^\w.-]", "_", unquote(urlsplit(address.url).path.rpartition("/")[2]), flags=re.ASCII)
+    return _Remote(address.shown, address, cache_dir() / folder / (file_name.lstrip(".") or "weights.pth"), None)
 
 
 def _offline_by_environment() -> bool:
@@ -157,16 +186,18 @@ def _fetch(remote: _Remote, progress: Progress | None) -> None:
         _announce(remote)
         part = remote.file.with_name(remote.file.name + ".part")
         with reporting(progress, remote.label) as report:
-            digest = download(remote.url, part, sha256=remote.sha256, progress=report)
-        # The digest goes first, so that no moment exists at which the file stands there without one.
-        integrity.write_seal(remote.file, digest, like=part)
+            published = download(remote.address, part, sha256=remote.sha256, progress=report)
+        # The digest goes first, so that no moment exists at which the file stands there without one. Where nobody has told it,
+        # the first use will.
+        if published:
+            integrity.write_seal(remote.file, published, like=part)
         part.replace(remote.file)
 
 
 def _announce(remote: _Remote) -> None:
     record = remote.record
     if record is None:
-        _LOG.warning("fetching %s: its licence is not known to vizion3d, please check it", remote.url)
+        _LOG.warning("fetching %s: its licence is not known to vizion3d, please check it", remote.label)
     else:
         level = logging.INFO if record.commercial_use == "yes" else logging.WARNING
         size = megabytes(record.approx_bytes)
@@ -177,5 +208,6 @@ def _unavailable(remote: _Remote, reason: str, command: str = "") -> WeightsErro
     """The error about weights that could not be had; `command` would fetch them, "" if that has just failed."""
     fetch = f"  fetch them with:    {command}\n  or bring the file:  " if command else "  bring the file:     "
     return WeightsError(
-        f"The weights {remote.label} cannot be had. {reason}\n{fetch}{remote.url}\n  to this place:      {remote.file}"
+        f"The weights {remote.label} cannot be had. {reason}\n{fetch}{remote.address.shown}\n"
+        f"  to this place:      {remote.file}"
     )

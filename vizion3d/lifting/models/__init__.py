@@ -80,4 +80,6 @@ def open_model(model: str | os.PathLike[str], options: MonoOptions, max_depth_m:
     runtime.check(options.device, options.precision)
     located = weights.locate(model, "mono")
     folder = weights.ARCHITECTURES[located.architecture].folder
-    return importlib.import_module(f"{__name__}.{folder}").load(located, options, max_depth_m)
+    network = importlib.import_module(f"{__name__}.{folder}").load(located, options, max_depth_m)
+    weights.record_first_use(located)
+    return network

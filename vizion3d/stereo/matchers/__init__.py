@@ -92,7 +92,9 @@ def open_matcher(model: str | os.PathLike[str], options: StereoOptions) -> Stere
         return _module(str(model)).load(options)
     runtime.check(options.device, options.precision)
     located = weights.locate(model, "stereo", WITHOUT_WEIGHTS)
-    return _module(weights.ARCHITECTURES[located.architecture].folder).load(located, options)
+    matcher = _module(weights.ARCHITECTURES[located.architecture].folder).load(located, options)
+    weights.record_first_use(located)
+    return matcher
 
 
 def _module(name: str) -> ModuleType:

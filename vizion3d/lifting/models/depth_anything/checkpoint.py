@@ -13,6 +13,9 @@ from vizion3d.lifting.models.depth_anything.model import DepthAnythingV2
 from vizion3d.weights.architectures import require
 from vizion3d.weights.checkpoint import fill, read_state_dict
 
+# Only training needs it, so that fine-tuned files may lack it.
+_UNUSED = "pretrained.mask_token"
+
 METRIC_DEPTHS_M = {"hypersim": 20, "vkitti": 80}
 
 
@@ -38,6 +41,7 @@ def load_depth_anything(path: str | os.PathLike[str], max_depth_m: float | None 
     _check_name(path.name, max_depth_m)
     weights = read_state_dict(path)
     config = _find_config(path, weights)
+    weights.setdefault(_UNUSED, torch.zeros(1, config.width))
     with torch.device("meta"):
         model = DepthAnythingV2(config, max_depth_m)
     fill(model, weights, path, "Depth Anything V2")

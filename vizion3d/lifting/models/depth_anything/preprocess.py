@@ -72,7 +72,9 @@ def prepare_image(image: Tensor, size: tuple[int, int]) -> Tensor:
         )
     x = image.permute(2, 0, 1)[None].float() / 255
     # Neither antialiased nor clamped, even when shrinking: the network was trained on pictures resized like this.
-    x = F.interpolate(x, size, mode="bicubic", align_corners=False, antialias=False)
+    # On Apple's GPUs older torch has no bicubic resizing.
+    source = x.cpu() if x.device.type == "mps" else x
+    x = F.interpolate(source, size, mode="bicubic", align_corners=False, antialias=False).to(x.device)
     mean = torch.tensor(MEAN_RGB, device=x.device).view(3, 1, 1)
     std = torch.tensor(STD_RGB, device=x.device).view(3, 1, 1)
     return (x - mean) / std

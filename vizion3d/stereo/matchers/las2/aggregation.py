@@ -92,7 +92,7 @@ class FeatureAttention(nn.Module):
         seen = self.conv0(features)
         total = seen
         for i in range(len(_REACHES)):
-            along_row, along_column = self.get_submodule(f"conv{i}_1"), self.get_submodule(f"conv{i}_2")
+            along_row, along_column = getattr(self, f"conv{i}_1"), getattr(self, f"conv{i}_2")
             total = total + along_column(along_row(seen))
         return x * self.conv3(total)
 

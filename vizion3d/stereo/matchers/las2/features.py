@@ -48,7 +48,7 @@ class Backbone(nn.Module):
         """Images (n, 3, H, W) to features of all four sizes, the finest first."""
         z, found = self.patch_embed(images), []
         for i in range(len(CHANNELS)):
-            z = self.get_submodule(f"stages_{i}")(z)
+            z = getattr(self, f"stages_{i}")(z)
             found.append(z)
         return found
 

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bringing images to a size the network takes."""
 
+from functools import lru_cache
+
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -28,7 +31,22 @@ def pad(images: Tensor) -> Tensor:
         return images
     left, _, top, _ = border
     framed = F.pad(images, border)
-    blurred = F.adaptive_avg_pool2d(framed, (rows // STRIDE, columns // STRIDE))
-    canvas = F.interpolate(blurred, size=framed.shape[-2:], mode="bilinear", align_corners=False)
+    height, width = framed.shape[-2:]
+    blurred = averages(height, rows // STRIDE).to(framed) @ framed @ averages(width, columns // STRIDE).to(framed).T
+    canvas = F.interpolate(blurred, size=(height, width), mode="bilinear", align_corners=False)
     canvas[..., top : top + rows, left : left + columns] = images
     return canvas
+
+
+@lru_cache(maxsize=16)
+def averages(length: int, count: int) -> Tensor:
+    """The (count, length) matrix that averages a side of `length` pixels to `count`, each over the pixels that it touches.
+
+    `adaptive_avg_pool2d` for one side: that of torch refuses, on Apple's GPUs, sides that are not multiples of each other.
+    """
+    with torch.inference_mode(False):  # a tensor made in inference mode could not be used outside of it
+        matrix = torch.zeros(count, length)
+        for i in range(count):
+            first, end = i * length // count, -(-(i + 1) * length // count)
+            matrix[i, first:end] = 1 / (end - first)
+        return matrix

@@ -6,8 +6,6 @@ all pairs of pixels would take 3 GB at 2432 x 2048; one over all pairs of column
 the same and stay below a megabyte.
 """
 
-import math
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -35,7 +33,9 @@ def position_table(length: int, device: torch.device | None = None) -> Tensor:
     distance = index[:, None] - index[None, :] + (length - 1)
     squeezed = torch.tanh(3 * distance / length - 3)
     places = torch.arange(_CODES, device=device, dtype=torch.float32) * (2 / (_CODES - 1)) - 1
-    codes = torch.sinc((places - squeezed[..., None]) * (_SINC_PI / math.pi / _WIDTH))
+    offsets = (places - squeezed[..., None]) * (_SINC_PI / _WIDTH)
+    # sin(x) / x written out: older torch has no sinc on Apple's GPUs.
+    codes = torch.where(offsets == 0, 1.0, offsets.sin() / offsets)
     return F.normalize(codes, dim=-1)
 
 
