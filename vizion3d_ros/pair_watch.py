@@ -25,7 +25,7 @@ class PairWatch:
     def __init__(self) -> None:
         self.last = PairCheck(())
         self.faults: tuple[Finding, ...] = ()
-        self._checked_s: float | None = None
+        self._due_s: float | None = None
         self._in_a_row: Counter[str] = Counter()
         self._told_s: dict[str, float] = {}
 
@@ -35,7 +35,7 @@ class PairWatch:
         return "; ".join(str(fault) for fault in self.faults if fault.level == "error")
 
     def due(self, period_s: float, frame_waits: bool) -> bool:
-        """Whether to check now, and if so, the time of the last check.
+        """Whether to check now; if so, the next check is due after the period.
 
         A frame that waits goes first. On a node that is always behind one always waits: there a check is put off by one more
         period at most.
@@ -43,11 +43,10 @@ class PairWatch:
         if not period_s:
             return False
         now_s = time.monotonic()
-        if self._checked_s is None:
-            self._checked_s = now_s - period_s
-        due = now_s - self._checked_s >= period_s * (2 if frame_waits else 1)
+        self._due_s = now_s if self._due_s is None else min(self._due_s, now_s + period_s)  # the period may have changed
+        due = now_s >= self._due_s + (period_s if frame_waits else 0.0)
         if due:
-            self._checked_s = now_s
+            self._due_s = now_s + period_s
         return due
 
     def take(self, check: PairCheck) -> list[Finding]:

@@ -12,6 +12,8 @@ import pytest
 
 pytest.importorskip("sensor_msgs", reason="no ROS messages are installed")
 
+from hypothesis import given
+from hypothesis import strategies as st
 from pair_faults import FAULTS, PARAMETERS, load_pair
 from std_msgs.msg import Header
 
@@ -74,6 +76,14 @@ def test_checks_come_by_the_period_and_a_waiting_frame_puts_them_off_but_not_for
     assert not watch.due(5.0, frame_waits=True)
     now_s += 0.2
     assert watch.due(5.0, frame_waits=True)
+
+
+@given(st.floats(1e-3, 1e6), st.floats(0.01, 3600.0))
+def test_the_first_check_is_due_at_once_whatever_the_time(now_s, period_s):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vizion3d_ros.pair_watch.time.monotonic", lambda: now_s)
+        watch = PairWatch()
+        assert watch.due(period_s, frame_waits=False) and not watch.due(period_s, frame_waits=False)
 
 
 def messages(left: np.ndarray, right: np.ndarray, rig: StereoRig) -> tuple:
