@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from vizion3d.camera import PinholeCamera, StereoRig
 from vizion3d.synthetic import StereoFrame, default_scene, render_stereo
@@ -16,6 +17,10 @@ from vizion3d.synthetic import StereoFrame, default_scene, render_stereo
 sys.path.insert(0, str(Path(__file__).parent))  # so that tests can import the helpers beside this file
 
 _DATA = Path(os.environ.get("VIZION3D_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
+
+# No example fails because the machine is busy.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 # Programs that tests start must end at a hangup, also where the suite was started by nohup, which they would inherit: what is
 # ignored stays ignored in a child, a handler does not.

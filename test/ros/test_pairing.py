@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from random import Random
 
 import pytest
@@ -77,16 +78,17 @@ def test_no_tolerance_mixes_neighbouring_frames(period_ns, offset, late_frames, 
     pairing = Pairing(("left", "right"), tolerance_ms * MS, queue_ns=(late_frames + 2) * period_ns)
     arrivals = [(n, random.random(), "left", n) for n in range(80)]
     arrivals += [(n + late_frames, random.random(), "right", n) for n in range(80)]
-    matched = []
+    matched, came = [], Counter()
     for _, _, topic, n in sorted(arrivals):
         if random.random() < 0.2:
             continue  # lost
+        came[n] += n > late_frames + 10
         frame = pairing.add(topic, 10**18 + n * period_ns + (offset_ns if topic == "right" else 0), n)
         if frame and pairing.period_ns() is not None and n > late_frames + 10:
             matched.append(frame)
     assert all(left == right for left, right in matched)
     if abs(offset_ns) < min(tolerance_ms * MS, (period_ns - 1) // 2):
-        assert len(matched) > 20
+        assert len(matched) == sum(count == 2 for count in came.values())
 
 
 @pytest.mark.parametrize("delay_frames", [0, 5, 15, 28])
