@@ -39,22 +39,22 @@ def load_pair(name: str, data: Path) -> tuple[np.ndarray, np.ndarray, StereoRig]
     return left, right, load_stereo_rig([data / "stereo" / name / "calib.txt"], size)
 
 
-def _warped(image: np.ndarray, affine: np.ndarray) -> np.ndarray:
+def warped(image: np.ndarray, affine: np.ndarray) -> np.ndarray:
     size = image.shape[1], image.shape[0]
     return cv2.warpAffine(image, affine, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _lowered(left: np.ndarray, right: np.ndarray) -> Pair:
-    return left, _warped(right, np.array([[1.0, 0, 0], [0, 1, 3]]))
+    return left, warped(right, np.array([[1.0, 0, 0], [0, 1, 3]]))
 
 
 def _rolled(left: np.ndarray, right: np.ndarray) -> Pair:
     centre = right.shape[1] / 2, right.shape[0] / 2
-    return left, _warped(right, cv2.getRotationMatrix2D(centre, -0.5, 1))  # OpenCV turns counter-clockwise
+    return left, warped(right, cv2.getRotationMatrix2D(centre, -0.5, 1))  # OpenCV turns counter-clockwise
 
 
 def _scaled(left: np.ndarray, right: np.ndarray) -> Pair:
-    return left, _warped(right, np.array([[1.0, 0, 0], [0, 1.01, -0.005 * right.shape[0]]]))
+    return left, warped(right, np.array([[1.0, 0, 0], [0, 1.01, -0.005 * right.shape[0]]]))
 
 
 def _half_as_bright(left: np.ndarray, right: np.ndarray) -> Pair:

@@ -64,7 +64,7 @@ ROS = {
     "bag_pairs": "core.bit_depth core.camera core.errors bag_reader camera_topics conversions pairing serialized numpy",
     "topics_command": "core.errors bag_pairs doctor",
     "doctor": "core.bit_depth core.camera core.errors core.options core.rectify core.stereo bag_reader camera_topics "
-    "conversions fast_dds program serialized numpy rclpy sensor_msgs",
+    "conversions fast_dds graph program serialized numpy rclpy sensor_msgs",
     "settings": "core.option_records core.options parameters",
     "stereo_frames": f"core.bit_depth core.camera core.rectify core.stereo conversions settings {MESSAGES} numpy",
     "mono_frames": f"core.bit_depth core.camera core.errors core.lifting core.rays conversions settings {MESSAGES} numpy torch",
@@ -95,7 +95,7 @@ ROS = {
     "image_arrivals": "",
     "output_watch": "pairing diagnostic_msgs rclpy",
     "round_trip": "rcl_interfaces rclpy",
-    "bag_player": "core.errors bag_reader compressed_images fast_dds program round_trip builtin_interfaces rclpy "
+    "bag_player": "core.errors bag_reader camera_topics compressed_images fast_dds program round_trip builtin_interfaces rclpy "
     "rosgraph_msgs sensor_msgs",
     "picture_camera_node": f"core.camera core.images core.option_records conversions parameters program {MESSAGES} rclpy",
     "synthetic_camera_node": f"core.camera core.option_records core.synthetic conversions parameters program {MESSAGES} rclpy",

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Raw stereo pairs -> rectified ones, by the K, D, R and P of their calibrations::
+"""Raw stereo pairs -> rectified ones, by the K, D, R and P of their calibrations.
 
-rectify = Rectifier.from_calibrations(left_calibration, right_calibration)
-pair = rectify(left_rgb, right_rgb)
-StereoDepthEstimator().estimate(*pair)
+One rectifier serves all pairs of a rig::
+
+    rectify = Rectifier.from_calibrations(left_calibration, right_calibration)
+    pair = rectify(left_rgb, right_rgb)
+    StereoDepthEstimator().estimate(*pair)
 """
 
 from __future__ import annotations

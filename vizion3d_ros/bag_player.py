@@ -43,6 +43,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from vizion3d.errors import DependencyError, InputError
 from vizion3d_ros import compressed_images, fast_dds
 from vizion3d_ros.bag_reader import BagReader, BagTopic
+from vizion3d_ros.camera_topics import IMAGE_TYPE
 from vizion3d_ros.program import check_arguments, end
 from vizion3d_ros.round_trip import round_trip
 
@@ -51,7 +52,6 @@ CLOCK_PERIOD_NS = 25_000_000  # of wall time, whatever the rate
 LOOP_GAP_S = 0.1  # keeps the last message of a pass and the first of the next from colliding
 ACK_TIMEOUT_S = 5.0
 POLL_S = 0.02
-_IMAGE = "sensor_msgs/msg/Image"
 LATCHED_QOS = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
@@ -114,7 +114,7 @@ class BagPlayer:
             self._logger.warning(f"not playing {name}: its message type {topic.type_name} is not installed")
             return
         qos = LATCHED_QOS if topic.is_latched else QoSProfile(depth=10, reliability=self._reliability)
-        if self._compressed and topic.type_name == _IMAGE:
+        if self._compressed and topic.type_name == IMAGE_TYPE:
             self._publishers[name] = node.create_publisher(CompressedImage, f"{name}/compressed", qos)
         else:
             self._publishers[name] = node.create_publisher(message_type, name, qos)
@@ -153,7 +153,7 @@ class BagPlayer:
                 self._logger.warning(f"playback stalled for {lag_ns / 1e9:.2f} s", throttle_duration_sec=5.0)
             self._publish_clock(stamp_ns)
             message: Any = cdr
-            if self._compressed and self._bag.topics[name].type_name == _IMAGE:
+            if self._compressed and self._bag.topics[name].type_name == IMAGE_TYPE:
                 message = compressed_images.compress(deserialize_message(cdr, Image), self._compressed)
             self._publishers[name].publish(message)
             if name not in self._advised:

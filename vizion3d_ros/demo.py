@@ -55,14 +55,17 @@ def main(args: list[str] | None = None) -> int:
 
 def _topics(options: argparse.Namespace) -> dict[str, str]:
     """The topics of the nodes and where they are in the recording."""
-    sides = ("left",) if options.mono else ("left", "right")
     image = "image_raw" if options.mono or options.rectify else "image_rect"
     given = vars(options)
     return {
         f"{'' if options.mono else f'{side}/'}{topic}": given[f"{side}_{word}"] or f"{given[side].rstrip('/')}/{topic}"
-        for side in sides
+        for side in _sides(options)
         for topic, word in ((image, "image"), ("camera_info", "info"))
     }
+
+
+def _sides(options: argparse.Namespace) -> tuple[str, ...]:
+    return ("left",) if options.mono else ("left", "right")
 
 
 def _parse(args: list[str] | None) -> argparse.Namespace:
@@ -85,11 +88,9 @@ def _parse(args: list[str] | None) -> argparse.Namespace:
     options = parser.parse_args(args)
     if options.mono and not (options.image or options.bag):
         parser.error("--mono needs --image or --bag")
-    known = all(
-        vars(options)[side] or (vars(options)[f"{side}_image"] and vars(options)[f"{side}_info"])
-        for side in (("left",) if options.mono else ("left", "right"))
-    )
-    if options.bag and not known:
+    given = vars(options)
+    known = (given[side] or (given[f"{side}_image"] and given[f"{side}_info"]) for side in _sides(options))
+    if options.bag and not all(known):
         parser.error(
             "--bag needs --left, and for stereo --right: the namespaces of its cameras; or their topics, --left-image and so on"
         )

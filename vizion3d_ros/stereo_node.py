@@ -95,7 +95,8 @@ class StereoDepthNode(DepthNode[StereoSettings, StereoDepthEstimator]):
             if wrong := self._watch.wrong:
                 raise InputError(f"held back, as hold_when_wrong has it: {wrong}")
         self.publish(stereo_frames.outputs(prediction, pair, settings))
-        self._check(messages, pair, prediction)
+        if not settings.hold_when_wrong:
+            self._check(messages, pair, prediction)
 
     def _tell_nearest(self, nearest_m: float, set_by: str) -> None:
         """Say how near is measured, whenever that changes; it takes a calibration to know."""

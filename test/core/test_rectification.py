@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from pair_faults import PAIRS, warped
 
 from vizion3d.camera import StereoRig
 from vizion3d.errors import InputError
@@ -24,23 +25,10 @@ from vizion3d.stereo.rectification import (
 )
 from vizion3d.synthetic import StereoFrame
 
-PAIRS = {
-    "teddy": ("im2.png", "im6.png"),
-    "wood2": ("view1.png", "view5.png"),
-    "aloe": ("aloeL.jpg", "aloeR.jpg"),
-    "kitti_odometry": ("left.png", "right.png"),
-    "sceneflow_0": ("left.png", "right.png"),
-}
-
 
 def lowered(image: np.ndarray, rows: float) -> np.ndarray:
     """The image with its content moved down by a number of rows."""
     return warped(image, np.array([[1, 0, 0], [0, 1, rows]], dtype=np.float64))
-
-
-def warped(image: np.ndarray, affine: np.ndarray) -> np.ndarray:
-    size = image.shape[1], image.shape[0]
-    return cv2.warpAffine(image, affine, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 @pytest.fixture(params=PAIRS)

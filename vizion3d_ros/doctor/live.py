@@ -16,7 +16,7 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, Image
 
 from vizion3d.errors import InputError
-from vizion3d_ros import fast_dds
+from vizion3d_ros import fast_dds, graph
 from vizion3d_ros.camera_topics import IMAGE_TYPE, INFO_TYPE, CameraTopics, find_camera
 from vizion3d_ros.doctor.facts import RigFacts, Traffic
 from vizion3d_ros.program import end
@@ -104,7 +104,6 @@ def _publisher_qos(node: Node, name: str) -> tuple[str, int]:
 
 def _listening_qos(node: Node, name: str) -> QoSProfile:
     """As images are listened to; what is latched is asked for."""
-    publishers = node.get_publishers_info_by_topic(name)
-    if publishers and all(p.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for p in publishers):
+    if graph.is_latched(node, name):
         return QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     return QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
