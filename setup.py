@@ -66,9 +66,9 @@ setup(
         # Subcommands of `vizion3d` that other packages bring, and what they add to those that are there: modules with
         # `add_parser(subparsers)`.
         "vizion3d.commands": [
-            "params = vizion3d_ros.params_command",
-            "topics = vizion3d_ros.topics_command",
-            "sample = vizion3d_ros.sample_command",
+            "params = vizion3d_ros.commands.params",
+            "topics = vizion3d_ros.commands.topics",
+            "sample = vizion3d_ros.commands.sample",
         ],
     },
 )

@@ -14,7 +14,7 @@ import sys
 import time
 
 from vizion3d_ros import fast_dds
-from vizion3d_ros.domains import reserved_domain
+from vizion3d_ros.demo.domains import reserved_domain
 
 SEGMENTS_MB = ("default", "4", "8", "16", "32", "64")
 IMAGES_MB = (0.9, 2.8, 6.2, 25.0)
@@ -30,7 +30,7 @@ def send(size_mb: float, reliable: bool) -> None:
     from rclpy.qos import QoSProfile, ReliabilityPolicy
     from sensor_msgs.msg import Image
 
-    from vizion3d_ros.round_trip import round_trip
+    from vizion3d_ros.bag.round_trip import round_trip
 
     rclpy.init()
     node = rclpy.create_node("sender")

@@ -100,7 +100,7 @@ def ros():
     pytest.importorskip("rclpy", reason="rclpy is not installed")
     from ros_harness import RosHarness
 
-    from vizion3d_ros.domains import reserved_domain
+    from vizion3d_ros.demo.domains import reserved_domain
 
     with reserved_domain() as domain, RosHarness(domain) as harness:
         yield harness

@@ -117,7 +117,7 @@ class RosHarness:
 
     def start_stereo_node(self, **parameters: Any) -> Process:
         """A stereo_depth_node that is ready."""
-        process = self.start("stereo_node", parameters=parameters)
+        process = self.start("stereo_depth_node", parameters=parameters)
         self.wait_for(lambda: "ready (" in process.log or not process.is_alive, "the node to be ready")
         assert process.is_alive, process.log
         return process

@@ -24,29 +24,27 @@ CORE = {
     "records": "",
     "camera": "errors numpy",
     "calibration_files": "camera errors cv2 numpy yaml",
-    "rays": "camera errors numpy",
-    "rectify": "camera errors rays records cv2 numpy",
+    "lens_rays": "camera errors numpy",
+    "rectify": "camera errors lens_rays records cv2 numpy",
     "geometry": "camera torch",
     "bit_depth": "errors options numpy",
     "images": "bit_depth errors options cv2 numpy PIL torch",
     "pointcloud": "errors records numpy open3d",
-    "flying_pixels": "torch",
-    "resize": "errors torch",
     "results": "pointcloud records numpy open3d",
     # what networks need
     "runtime": "errors cv2 torch",
     "weights": "__version__ errors safetensors torch",
     # the two tasks, which never know each other
-    "lifting": "camera errors geometry images option_records options pointcloud rays records results runtime weights "
+    "lifting": "camera errors geometry images lens_rays option_records options pointcloud records results runtime weights "
     "numpy torch",
-    "stereo": "camera errors flying_pixels geometry images option_records options pointcloud records rectify resize results "
-    "runtime weights cv2 numpy torch",
+    "stereo": "camera errors geometry images option_records options pointcloud records rectify results runtime "
+    "weights cv2 numpy torch",
     # around them
     "evaluate": "__version__ calibration_files camera errors images options rectify stereo cv2 numpy yaml",
-    "synthetic": "camera errors evaluate rays records rectify numpy",
+    "synthetic": "camera errors evaluate lens_rays records rectify numpy",
     "visualize": "errors cv2 numpy",
-    "cli": "__version__ calibration_files camera errors evaluate images lifting option_records options rays rectify runtime "
-    "stereo synthetic visualize weights cv2 numpy",
+    "cli": "__version__ calibration_files camera errors evaluate images lens_rays lifting option_records options rectify "
+    "runtime stereo synthetic visualize weights cv2 numpy",
 }
 MESSAGES = "builtin_interfaces sensor_msgs std_msgs stereo_msgs"
 ROS = {
@@ -60,48 +58,41 @@ ROS = {
     "pairing_filter": "conversions pairing",
     "camera_infos": "core.errors conversions",
     "camera_topics": "core.errors",
-    "serialized": "rosbags",
-    "bag_pairs": "core.bit_depth core.camera core.errors bag_reader camera_topics conversions pairing serialized numpy",
-    "topics_command": "core.errors bag_pairs doctor",
-    "doctor": "core.bit_depth core.camera core.errors core.options core.rectify core.stereo bag_reader camera_topics "
-    "conversions fast_dds graph program serialized numpy rclpy sensor_msgs",
     "settings": "core.option_records core.options parameters",
     "stereo_frames": f"core.bit_depth core.camera core.rectify core.stereo conversions settings {MESSAGES} numpy",
-    "mono_frames": f"core.bit_depth core.camera core.errors core.lifting core.rays conversions settings {MESSAGES} numpy torch",
-    "params_command": "parameters settings",
-    "sample_command": "core.camera core.cli core.synthetic rosbags numpy",
-    "bag_reader": "core.errors rosbags yaml",
+    "mono_frames": f"core.bit_depth core.camera core.errors core.lens_rays core.lifting conversions settings {MESSAGES} "
+    "numpy torch",
+    # the recording door, without rclpy but for the player
+    "bag": "core.bit_depth core.camera core.errors camera_topics conversions pairing numpy rosbags yaml",
+    "bag.player": "core.errors bag bag.round_trip camera_topics compressed_images fast_dds program builtin_interfaces "
+    "rclpy rosgraph_msgs sensor_msgs",
+    "bag.round_trip": "rcl_interfaces rclpy",
+    # subcommands of `vizion3d`, and the doctor for robots and recordings
+    "commands": "core.camera core.cli core.errors core.synthetic bag doctor parameters settings rosbags numpy",
+    "doctor": "core.bit_depth core.camera core.errors core.options core.rectify core.stereo bag camera_topics "
+    "conversions fast_dds graph program numpy rclpy sensor_msgs",
     # plain Python of the live door
     "worker": "",
     "pair_watch": "core.stereo",
     "diagnostics": "",
     "logs": "",
+    "arrivals": "",
     # the live door
     "parameters": "core.errors core.option_records rcl_interfaces rclpy",
     "fast_dds": "core.errors rclpy",
-    "arrivals": "",
     "graph": "sensor_msgs rclpy",
     "input_watch": "arrivals graph pairing sensor_msgs rclpy",
     "inputs": "core.errors camera_infos conversions graph input_watch pairing sensor_msgs rclpy",
     "program": "core.errors core.runtime fast_dds rclpy",
-    "node": "core.errors core.runtime conversions diagnostics fast_dds inputs logs parameters settings worker "
+    "depth_node": "core.errors core.runtime conversions diagnostics fast_dds inputs logs parameters settings worker "
     "diagnostic_msgs rcl_interfaces rclpy torch",
-    "stereo_node": "core.bit_depth core.errors core.stereo node pair_watch program settings stereo_frames worker "
+    "stereo_depth_node": "core.bit_depth core.errors core.stereo depth_node pair_watch program settings stereo_frames worker "
     "diagnostic_msgs",
-    "mono_node": "core.bit_depth core.errors core.lifting mono_frames node program settings worker",
+    "mono_depth_node": "core.bit_depth core.errors core.lifting depth_node mono_frames program settings worker",
     "launching": "core.option_records parameters launch launch_ros yaml",
     # stand-ins for those without a robot
-    "domains": "",
-    "image_arrivals": "",
-    "output_watch": "pairing diagnostic_msgs rclpy",
-    "round_trip": "rcl_interfaces rclpy",
-    "bag_player": "core.errors bag_reader camera_topics compressed_images fast_dds program round_trip builtin_interfaces rclpy "
-    "rosgraph_msgs sensor_msgs",
-    "picture_camera_node": f"core.camera core.images core.option_records conversions parameters program {MESSAGES} rclpy",
-    "synthetic_camera_node": f"core.camera core.option_records core.synthetic conversions parameters program {MESSAGES} rclpy",
-    "viewer_node": "core.__version__ core.evaluate core.option_records core.pointcloud core.visualize conversions "
-    f"image_arrivals inputs output_watch parameters program {MESSAGES} cv2 numpy rclpy",
-    "demo": "domains program",
+    "demo": f"core.__version__ core.camera core.evaluate core.images core.option_records core.pointcloud core.synthetic "
+    f"core.visualize conversions inputs pairing parameters program {MESSAGES} diagnostic_msgs cv2 numpy rclpy",
 }
 PACKAGES = {"vizion3d": CORE, "vizion3d_ros": ROS}
 
@@ -125,7 +116,14 @@ def sources(*parts: str) -> list[Path]:
 
 
 def part_of(package: str, path: Path) -> str:
-    return path.relative_to(ROOT / package).parts[0].removesuffix(".py")
+    return part_named(package, ".".join(path.relative_to(ROOT / package).with_suffix("").parts))
+
+
+def part_named(package: str, name: str) -> str:
+    """The part to which a module or something in it belongs: the table's longest name that fits, or the first word."""
+    words = name.split(".")
+    names = [".".join(words[:count]) for count in range(len(words), 0, -1)]
+    return next((known for known in names if known in PACKAGES[package]), names[-1])
 
 
 def as_written(package: str, name: str) -> str:
@@ -133,8 +131,7 @@ def as_written(package: str, name: str) -> str:
     top, _, rest = name.partition(".")
     if top not in PACKAGES:
         return top
-    part = rest.partition(".")[0]
-    return part if top == package else f"{'core' if top == 'vizion3d' else top}.{part}"
+    return part_named(top, rest) if top == package else f"{'core' if top == 'vizion3d' else top}.{rest.partition('.')[0]}"
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -161,7 +158,7 @@ def test_the_guard_sees_what_the_old_one_did_not(tmp_path, monkeypatch):
     monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
     package = tmp_path / "vizion3d"
     package.mkdir()
-    for name, line in (("options", "from vizion3d import lifting"), ("rays", "def f():\n    import vizion3d.stereo.api")):
+    for name, line in (("options", "from vizion3d import lifting"), ("lens_rays", "def f():\n    import vizion3d.stereo.api")):
         (package / f"{name}.py").write_text(line)
         with pytest.raises(AssertionError, match=f"which {name} may not"):
             test_each_part_imports_only_what_it_may("vizion3d")
@@ -175,7 +172,7 @@ def test_frames_need_no_rclpy():
     pytest.importorskip("sensor_msgs", reason="no ROS messages are installed")
     script = (
         "import sys; sys.modules['rclpy'] = None\n"
-        "import vizion3d_ros.stereo_frames, vizion3d_ros.mono_frames, vizion3d_ros.pairing, vizion3d_ros.params_command\n"
+        "import vizion3d_ros.stereo_frames, vizion3d_ros.mono_frames, vizion3d_ros.pairing, vizion3d_ros.commands.params\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
 

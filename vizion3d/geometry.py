@@ -54,7 +54,7 @@ def points_along(rays: torch.Tensor, depth_m: torch.Tensor) -> torch.Tensor:
     """Points of a depth map in OpenGL camera space, along the rays of any lens.
 
     Args:
-        rays: (H, W, 2) X/Z and Y/Z in the optical frame (`vizion3d.rays`), NaN where there is no ray.
+        rays: (H, W, 2) X/Z and Y/Z in the optical frame (`vizion3d.lens_rays`), NaN where there is no ray.
         depth_m: (H, W) depth along the optical axis, NaN where invalid.
 
     Returns:

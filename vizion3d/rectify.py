@@ -20,7 +20,7 @@ import numpy as np
 
 from vizion3d.camera import Calibration, PinholeCamera, StereoRig
 from vizion3d.errors import CalibrationError, InputError
-from vizion3d.rays import project_to_pixels, reaches_image
+from vizion3d.lens_rays import project_to_pixels, reaches_image
 from vizion3d.records import HoldsArrays
 
 # Maps and their tables are 10 bytes a pixel and camera: 40 MB for a full HD pair.

@@ -14,8 +14,8 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from vizion3d.bit_depth import Levels
 from vizion3d.camera import Calibration, PinholeCamera
 from vizion3d.errors import CalibrationError
+from vizion3d.lens_rays import check_lens, pinhole_part, pixel_rays
 from vizion3d.lifting import MonoPrediction
-from vizion3d.rays import check_lens, pinhole_part, pixel_rays
 from vizion3d_ros import conversions
 from vizion3d_ros.settings import MonoFrameSettings
 

@@ -34,32 +34,32 @@ _ending = False
 
 def mono_depth_node() -> NoReturn:
     """Console script."""
-    _start("mono_node")
+    _start("mono_depth_node")
 
 
 def stereo_depth_node() -> NoReturn:
     """Console script."""
-    _start("stereo_node")
+    _start("stereo_depth_node")
 
 
 def synthetic_camera_node() -> NoReturn:
     """Console script."""
-    _start("synthetic_camera_node")
+    _start("demo.synthetic_camera_node")
 
 
 def picture_camera_node() -> NoReturn:
     """Console script."""
-    _start("picture_camera_node")
+    _start("demo.picture_camera_node")
 
 
 def depth_viewer_node() -> NoReturn:
     """Console script."""
-    _start("viewer_node")
+    _start("demo.depth_viewer_node")
 
 
 def bag_player() -> NoReturn:
     """Console script."""
-    _start("bag_player")
+    _start("bag.player")
 
 
 def _start(module: str) -> NoReturn:

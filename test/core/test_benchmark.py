@@ -9,7 +9,7 @@ import pytest
 from vizion3d.camera import StereoRig
 from vizion3d.errors import InputError
 from vizion3d.evaluate import StereoCase
-from vizion3d.stereo.rectification import vertical_offset
+from vizion3d.stereo.row_check import vertical_offset
 from vizion3d.synthetic import benchmark
 from vizion3d.synthetic.benchmark import CASE_NAMES
 

@@ -14,7 +14,7 @@ from vizion3d.calibration_files import camera_yaml, load_calibration, load_calib
 from vizion3d.camera import Calibration, StereoRig
 from vizion3d.cli import main
 from vizion3d.errors import CalibrationError
-from vizion3d.rays import project_to_pixels
+from vizion3d.lens_rays import project_to_pixels
 
 SIZE = 752, 480
 # The cameras of EuRoC's MAV, from their sensor.yaml files.

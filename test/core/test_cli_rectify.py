@@ -16,7 +16,7 @@ from vizion3d.camera import Calibration
 from vizion3d.cli import main
 from vizion3d.rectify import Rectifier
 from vizion3d.stereo.raw_or_rectified import BothWays
-from vizion3d.stereo.rectification import RectificationReport
+from vizion3d.stereo.row_check import RectificationReport
 from vizion3d.synthetic import default_scene, render, render_raw, render_stereo
 from vizion3d.synthetic.benchmark import draw
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from vizion3d.camera import PinholeCamera
-from vizion3d.flying_pixels import remove_flying_pixels
+from vizion3d.stereo.flying_pixels import remove_flying_pixels
 from vizion3d.synthetic import Box, Plane, Scene, Sphere, Texture, default_scene, render
 
 CAMERA = PinholeCamera(320, 240, 262.5, 262.5, 159.5, 119.5)

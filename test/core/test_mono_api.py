@@ -21,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vizion3d.errors import DependencyError, InputError, MissingImageError, Vizion3dError, WeightsError
+from vizion3d.lens_rays import kept_rays
 from vizion3d.lifting import (
     DepthEstimation,
     DepthEstimationAdvanceConfig,
@@ -31,7 +32,6 @@ from vizion3d.lifting import (
 )
 from vizion3d.lifting.api import relative_cloud_depth
 from vizion3d.options import MonoOptions
-from vizion3d.rays import kept_rays
 
 ROOT = Path(__file__).parents[2]
 INPUT_SIZE = 42

@@ -107,9 +107,9 @@ def test_the_commands(folder, line, capsys):
 
 def test_the_bag_of_the_sample_holds_pairs_and_their_calibration(tmp_path, capsys, monkeypatch):
     pytest.importorskip("rosbags", reason="rosbags is not installed")
-    from vizion3d_ros.bag_reader import BagReader
+    from vizion3d_ros.bag.reader import BagReader
 
-    monkeypatch.setattr("vizion3d_ros.sample_command._FRAMES", 2)
+    monkeypatch.setattr("vizion3d_ros.commands.sample._FRAMES", 2)
     assert main(["sample", str(tmp_path)]) == 0
     assert "a recording of 2 pairs" in capsys.readouterr().out
     bag = BagReader(tmp_path / "bag")

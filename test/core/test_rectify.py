@@ -19,7 +19,7 @@ from vizion3d.options import ValidityLimits
 from vizion3d.rectify import Rectifier, Shown, raw_pixels
 from vizion3d.stereo import Reason, StereoDepth, StereoDepthAdvancedConfig, StereoDepthCommand, StereoDepthEstimator
 from vizion3d.stereo.prediction import StereoPrediction
-from vizion3d.stereo.rectification import vertical_offset
+from vizion3d.stereo.row_check import vertical_offset
 from vizion3d.synthetic import benchmark, default_scene, render_stereo
 
 draw = functools.lru_cache(maxsize=None)(benchmark.draw)

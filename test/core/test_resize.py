@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vizion3d.errors import InputError
-from vizion3d.resize import ResizePlan
+from vizion3d.stereo.resize import ResizePlan
 
 SIDES = st.integers(1, 3000)
 

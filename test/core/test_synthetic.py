@@ -8,7 +8,7 @@ import pytest
 
 from vizion3d.camera import Calibration, PinholeCamera, StereoRig
 from vizion3d.errors import InputError
-from vizion3d.rays import project_to_pixels
+from vizion3d.lens_rays import project_to_pixels
 from vizion3d.synthetic import (
     Box,
     Plane,

@@ -13,8 +13,8 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from vizion3d.bit_depth import Levels
 from vizion3d.errors import CalibrationError, InputError
+from vizion3d.lens_rays import pixel_rays
 from vizion3d.options import ImageOptions
-from vizion3d.rays import pixel_rays
 from vizion3d_ros import encodings
 from vizion3d_ros.conversions import calibration_from_camera_info, image_from_array, rgb_from_image, rgb_from_images
 

@@ -205,7 +205,7 @@ def run_live(ros, *arguments: str) -> tuple[int, str]:
 
 def test_live_robot(ros) -> None:
     camera_process = ros.start(
-        "synthetic_camera_node", parameters={"width": 320, "height": 240, "focal_length": 262.0, "rate": 5.0}
+        "demo.synthetic_camera_node", parameters={"width": 320, "height": 240, "focal_length": 262.0, "rate": 5.0}
     )
     ros.wait_for(lambda: ros.node.count_publishers("left/image_rect"), "the camera")
     status, text = run_live(ros, "--seconds", "4")

@@ -21,7 +21,7 @@ from vizion3d.camera import PinholeCamera, StereoRig
 from vizion3d.errors import InputError
 from vizion3d.synthetic import default_scene, render_stereo
 from vizion3d_ros import conversions, fast_dds
-from vizion3d_ros.domains import reserved_domain
+from vizion3d_ros.demo.domains import reserved_domain
 
 TRANSPORT = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS")
 
@@ -144,7 +144,7 @@ def test_nodes_hear_each_other_with_nothing_set(ros, monkeypatch):
     """Three terminals of a new user: each program chooses its transport itself. 0.9 MB images, best effort."""
     for name in TRANSPORT:
         monkeypatch.setitem(ENVIRONMENT, name, "")
-    ros.start("synthetic_camera_node")
+    ros.start("demo.synthetic_camera_node")
     ros.start_stereo_node()
     depths = ros.listen("depth/image_rect", Image)
     ros.wait_for(lambda: len(depths) >= 5, "depth of five pairs")

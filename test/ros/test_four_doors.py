@@ -130,7 +130,7 @@ def assert_same(actual: np.ndarray, expected: np.ndarray) -> None:
 def bag_messages(folder: Path, topics: list[str]) -> list[Any]:
     """The first message of each topic."""
     pytest.importorskip("rosbags", reason="rosbags is not installed")
-    from vizion3d_ros.bag_reader import BagReader
+    from vizion3d_ros.bag.reader import BagReader
 
     reader, found = BagReader(folder), {}
     for topic, _, cdr in reader.messages(topics):

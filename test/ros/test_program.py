@@ -17,7 +17,7 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 
 from ros_harness import ENVIRONMENT, TIMEOUT_S
 
-from vizion3d_ros.domains import reserved_domain
+from vizion3d_ros.demo.domains import reserved_domain
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -81,14 +81,20 @@ def end_quietly(process: subprocess.Popen[str], *signals: signal.Signals) -> Non
     ids=lambda signals: " ".join(number.name for number in signals),
 )
 def test_signals_end_a_running_node_quietly(start, signals):
-    node = start("vizion3d_ros.stereo_node")
+    node = start("vizion3d_ros.stereo_depth_node")
     read_until(node, "ready (")
     end_quietly(node, *signals)
 
 
 @pytest.mark.parametrize(
     ("module", "delay_s"),
-    [("stereo_node", 0.6), ("stereo_node", 1.2), ("stereo_node", 1.8), ("viewer_node", 1.5), ("synthetic_camera_node", 1.5)],
+    [
+        ("stereo_depth_node", 0.6),
+        ("stereo_depth_node", 1.2),
+        ("stereo_depth_node", 1.8),
+        ("demo.depth_viewer_node", 1.5),
+        ("demo.synthetic_camera_node", 1.5),
+    ],
 )
 def test_signals_during_the_start_are_quiet_too(start, module, delay_s):
     process = start(f"vizion3d_ros.{module}")
@@ -99,7 +105,7 @@ def test_signals_during_the_start_are_quiet_too(start, module, delay_s):
 def test_nohup_is_respected(start):
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        node = start("vizion3d_ros.stereo_node")
+        node = start("vizion3d_ros.stereo_depth_node")
     finally:
         signal.signal(signal.SIGHUP, before)
     read_until(node, "ready (")
@@ -157,7 +163,7 @@ def test_a_wrong_bag_is_told_in_one_sentence(start, tmp_path):
 
 @pytest.mark.parametrize("arguments", [["z_far:=3"], ["--z-far", "3", "--ros-args", "-p", "model:=sgbm"]])
 def test_arguments_that_nobody_reads_are_refused(start, arguments):
-    node = start("vizion3d_ros.stereo_node", *arguments)
+    node = start("vizion3d_ros.stereo_depth_node", *arguments)
     output, _ = node.communicate(timeout=TIMEOUT_S)
     text = " ".join(arguments).partition(" --ros-args")[0]
     assert node.returncode == 2
@@ -165,7 +171,7 @@ def test_arguments_that_nobody_reads_are_refused(start, arguments):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes on Linux")
-@pytest.mark.parametrize("command", [["viewer_node", "--ros-args", "-p", "out:=b\udce9"], ["bag_player", "b\udce9"]])
+@pytest.mark.parametrize("command", [["demo.depth_viewer_node", "--ros-args", "-p", "out:=b\udce9"], ["bag.player", "b\udce9"]])
 def test_an_argument_that_is_not_utf_8_is_told_in_one_sentence(start, command):
     process = start(f"vizion3d_ros.{command[0]}", *command[1:])
     output, _ = process.communicate(timeout=TIMEOUT_S)

@@ -20,10 +20,10 @@ from vizion3d.camera import Calibration
 from vizion3d.options import ValidityLimits
 from vizion3d.rectify import Rectifier
 from vizion3d.stereo import Reason, StereoDepthEstimator
-from vizion3d.stereo.rectification import vertical_offset
+from vizion3d.stereo.row_check import vertical_offset
 from vizion3d.synthetic.benchmark import draw
 from vizion3d_ros import conversions, stereo_frames
-from vizion3d_ros.bag_reader import BagReader
+from vizion3d_ros.bag.reader import BagReader
 from vizion3d_ros.settings import StereoFrameSettings
 
 LIMITS = ValidityLimits()

@@ -14,7 +14,7 @@ pytest.importorskip("rosbags")
 from vizion3d.calibration_files import camera_yaml
 from vizion3d.cli import main
 from vizion3d.errors import InputError
-from vizion3d_ros.bag_pairs import read_pairs
+from vizion3d_ros.bag.pairs import read_pairs
 from vizion3d_ros.camera_topics import find_camera
 
 IMAGE, INFO = "sensor_msgs/msg/Image", "sensor_msgs/msg/CameraInfo"

@@ -85,7 +85,7 @@ def test_terms_and_range_of_published_weights_are_told_once(ros, las2_file, tmp_
 def test_missing_weights_end_the_start_and_name_the_way_out(ros, tmp_path, monkeypatch):
     monkeypatch.setenv("VIZION3D_OFFLINE", "1")
     monkeypatch.setenv("VIZION3D_MODEL_CACHE", str(tmp_path))
-    node = ros.start("stereo_node", parameters={"model": "s2m2-s"})
+    node = ros.start("stereo_depth_node", parameters={"model": "s2m2-s"})
     assert node.wait() == 1
     assert "vizion3d weights get s2m2-s" in node.log
     assert "model:=sgbm needs no weights" in node.log

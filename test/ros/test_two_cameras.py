@@ -25,7 +25,7 @@ from vizion3d.stereo import StereoDepthEstimator
 from vizion3d.synthetic import StereoFrame, default_scene, render_stereo
 from vizion3d_ros import conversions, stereo_frames
 from vizion3d_ros.logs import RosLogHandler
-from vizion3d_ros.stereo_node import StereoDepthNode
+from vizion3d_ros.stereo_depth_node import StereoDepthNode
 from vizion3d_ros.worker import Worker
 
 START_NS = 1_700_000_000_000_000_000

@@ -105,7 +105,7 @@ def test_a_bag_loop_does_not_silence_it_on_real_subscribers(ros):
 def test_the_example_listens_to_the_demo(ros):
     for package in ("message_filters", "cv_bridge", "sensor_msgs_py"):
         pytest.importorskip(package, reason=f"{package} is not installed")
-    ros.start("synthetic_camera_node", parameters={"width": 320, "height": 240, "focal_length": 260.0})
+    ros.start("demo.synthetic_camera_node", parameters={"width": 320, "height": 240, "focal_length": 260.0})
     ros.start_stereo_node()
     listener = ros.start_script(EXAMPLES / "listen.py")
     told = r"middle ([0-9.]+) m, nearest of (\d+) points at \((.*), (.*), (.*)\) m in stereo_left_optical"

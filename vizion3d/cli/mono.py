@@ -78,8 +78,8 @@ def _estimate_one(
 
     from vizion3d.cli.files import write_depth_png, write_rgb_png
     from vizion3d.images import load_rgb
+    from vizion3d.lens_rays import kept_rays, pinhole_part
     from vizion3d.lifting import DepthEstimationAdvanceConfig
-    from vizion3d.rays import kept_rays, pinhole_part
     from vizion3d.visualize import colorize_depth
 
     rgb = load_rgb(image, str(image), options)

@@ -293,7 +293,7 @@ def _judge(material: _Material, left: Calibration, right: Calibration) -> _Quali
     from vizion3d.rectify import Rectifier
     from vizion3d.stereo import StereoDepthEstimator
     from vizion3d.stereo.recalibration import rectified_matches
-    from vizion3d.stereo.rectification import RectificationReport
+    from vizion3d.stereo.row_check import RectificationReport
 
     matches = rectified_matches(material.pairs, left, right)
     rows = RectificationReport.from_matches(matches)

@@ -16,13 +16,13 @@ from vizion3d.camera import Calibration, PinholeCamera
 from vizion3d.errors import InputError
 from vizion3d.geometry import points_along
 from vizion3d.images import ImageInput, load_rgb
+from vizion3d.lens_rays import kept_rays, pinhole_part
 from vizion3d.lifting.estimator import MonoDepthEstimator
 from vizion3d.lifting.models import DepthKind
 from vizion3d.lifting.prediction import PSEUDO_FAR_M, PSEUDO_NEAR_M, MonoPrediction
 from vizion3d.option_records import finite_number, opening_part
 from vizion3d.options import MONO_MODEL, MonoOptions
 from vizion3d.pointcloud import PointCloud
-from vizion3d.rays import kept_rays, pinhole_part
 from vizion3d.records import HoldsArrays
 from vizion3d.results import DepthResult, far_end
 from vizion3d.runtime.loaded import LoadedModels

@@ -17,10 +17,10 @@ from vizion3d.images import check_rgb, rgb_tensor
 from vizion3d.option_records import without_effect
 from vizion3d.options import ROBOT_STEREO_MODEL, StereoOptions
 from vizion3d.rectify import Shown
-from vizion3d.resize import ResizePlan
 from vizion3d.stereo.matchers import StereoMatcher, open_matcher
 from vizion3d.stereo.prediction import StereoPrediction
-from vizion3d.stereo.rectification import tell_calibrated_rows
+from vizion3d.stereo.resize import ResizePlan
+from vizion3d.stereo.row_check import tell_calibrated_rows
 from vizion3d.stereo.search_range import BEYOND_PX, wanted_disparity
 from vizion3d.stereo.widening import Widening
 

@@ -20,8 +20,8 @@ from vizion3d.options import ValidityLimits
 from vizion3d.stereo.findings import LEVELS, Finding, Level, judge, within
 from vizion3d.stereo.order import OrderReport, far_strips_share
 from vizion3d.stereo.prediction import StereoPrediction
-from vizion3d.stereo.rectification import RectificationReport, match_features, rectified
 from vizion3d.stereo.rig_check import CALIBRATE, check_rig
+from vizion3d.stereo.row_check import RectificationReport, match_features, rectified
 
 MAX_ROWS_PX = 1.5
 """Rows that left and right may be apart, in pixels of the images: where sgbm has lost a tenth of its pixels (9 to 13 % on four

@@ -15,11 +15,11 @@ import torch
 
 from vizion3d import geometry
 from vizion3d.camera import StereoRig
-from vizion3d.flying_pixels import remove_flying_pixels
 from vizion3d.options import ValidityLimits
 from vizion3d.pointcloud import PointCloud
 from vizion3d.records import HoldsArrays
 from vizion3d.rectify import Shown
+from vizion3d.stereo.flying_pixels import remove_flying_pixels
 from vizion3d.stereo.reasons import Reason
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from vizion3d.errors import InputError
 from vizion3d.rectify import Rectifier
-from vizion3d.stereo.rectification import RectificationReport, vertical_offset
+from vizion3d.stereo.row_check import RectificationReport, vertical_offset
 
 # Rows that a usual point may be off: one way must be this good, the other this bad, and so many times worse, each by so many
 # matches.

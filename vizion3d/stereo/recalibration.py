@@ -21,7 +21,7 @@ import numpy as np
 from vizion3d.camera import Calibration, StereoRig
 from vizion3d.errors import CalibrationError, InputError
 from vizion3d.rectify import Rectifier
-from vizion3d.stereo.rectification import match_features
+from vizion3d.stereo.row_check import match_features
 
 MIN_MATCHES = 60
 # The middle nine tenths of the matches must spread over so much of the width and of the height of the image: roll is seen

@@ -14,7 +14,7 @@ import numpy as np
 
 from vizion3d.camera import Calibration, PinholeCamera, StereoRig
 from vizion3d.errors import InputError
-from vizion3d.rays import pixel_rays
+from vizion3d.lens_rays import pixel_rays
 from vizion3d.records import HoldsArrays
 from vizion3d.synthetic.primitives import Primitive
 from vizion3d.synthetic.rays import Rays, first_hits, reaches_end

@@ -6,10 +6,10 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-from vizion3d_ros.bag_reader import BagReader
+from vizion3d_ros.bag.reader import BagReader
+from vizion3d_ros.bag.serialized import deserialize
 from vizion3d_ros.camera_topics import find_camera
 from vizion3d_ros.doctor.facts import RigFacts, Traffic
-from vizion3d_ros.serialized import deserialize
 
 
 def collect(path: Path, left: str, right: str, seconds: float) -> RigFacts:

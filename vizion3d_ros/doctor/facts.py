@@ -14,8 +14,8 @@ from vizion3d.bit_depth import Levels
 from vizion3d.camera import Calibration
 from vizion3d.errors import Vizion3dError
 from vizion3d_ros import conversions
+from vizion3d_ros.bag.serialized import stamp_of
 from vizion3d_ros.camera_topics import CameraTopics
-from vizion3d_ros.serialized import stamp_of
 
 # Images that are kept to find two of one moment.
 _KEPT = 10

@@ -16,8 +16,8 @@ from vizion3d.rectify import RectifiedPair, Rectifier
 from vizion3d.stereo import StereoDepthEstimator, StereoPrediction
 from vizion3d.stereo.findings import Finding
 from vizion3d.stereo.pair_check import PairCheck, check_pair
-from vizion3d.stereo.rectification import match_features
 from vizion3d.stereo.rig_check import check_calibrated_size
+from vizion3d.stereo.row_check import match_features
 from vizion3d_ros.doctor.facts import RigFacts, TopicFacts
 from vizion3d_ros.doctor.timing import StampOffset, check_topics
 

@@ -16,7 +16,7 @@ from vizion3d.bit_depth import Levels
 from vizion3d.errors import InputError, WeightsError
 from vizion3d.stereo import StereoDepthEstimator, StereoPrediction
 from vizion3d_ros import stereo_frames
-from vizion3d_ros.node import DepthNode
+from vizion3d_ros.depth_node import DepthNode
 from vizion3d_ros.pair_watch import PairWatch
 from vizion3d_ros.program import run
 from vizion3d_ros.settings import StereoSettings

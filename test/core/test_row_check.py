@@ -17,7 +17,7 @@ from vizion3d.errors import InputError
 from vizion3d.images import load_rgb
 from vizion3d.stereo import StereoDepthEstimator
 from vizion3d.stereo.order import OrderReport
-from vizion3d.stereo.rectification import (
+from vizion3d.stereo.row_check import (
     RectificationReport,
     match_features,
     tell_calibrated_rows,

@@ -71,7 +71,7 @@ class Stream:
 
 
 def test_synthetic_camera_at_10_hz_against_truth(ros):
-    ros.start("synthetic_camera_node", parameters={"rate": 10.0, "width": 320, "height": 240, "focal_length": 260.0})
+    ros.start("demo.synthetic_camera_node", parameters={"rate": 10.0, "width": 320, "height": 240, "focal_length": 260.0})
     depths, truths, visibles = (
         by_stamp(ros.listen(topic, Image, depth=200)) for topic in ("depth/image_rect", "truth/depth", "truth/visible")
     )
@@ -95,7 +95,7 @@ def by_stamp(messages):
 
 def test_every_pair_of_a_recording_is_answered(ros, data):
     pytest.importorskip("rosbags", reason="rosbags is not installed")
-    from vizion3d_ros.bag_reader import BagReader
+    from vizion3d_ros.bag.reader import BagReader
 
     bag = BagReader(data / "bags/kitti_rect")
     node = ros.start_stereo_node(z_far=150.0)
@@ -341,7 +341,7 @@ def test_misspelt_names_are_told_and_whole_numbers_taken_at_the_start(ros, tmp_p
     file = tmp_path / "params.yaml"
     file.write_text("/**:\n  ros__parameters:\n    zfar: 3.0\n    sgbm: {max_dispariti: 64}\n    conf_threshold: 1\n")
     arguments = ("--ros-args", "--params-file", str(file), "-p", "modle:=sgbm", "-p", "z_far:=40", "-p", "use_sim_time:=true")
-    node = ros.start("stereo_node", *arguments)
+    node = ros.start("stereo_depth_node", *arguments)
     ros.wait_for(lambda: "ready (" in node.log or not node.is_alive, "the node to be ready")
     assert node.is_alive, node.log
     for wrong, right in (("zfar", "z_far"), ("sgbm.max_dispariti", "sgbm.max_disparity"), ("modle", "model")):
@@ -358,7 +358,7 @@ def test_misspelt_names_are_told_and_whole_numbers_taken_at_the_start(ros, tmp_p
 
 
 def test_debug_shows_our_own_lines(ros, small_rig, small_frame):
-    node = ros.start("stereo_node", "--ros-args", "--log-level", "stereo_depth_node:=debug")
+    node = ros.start("stereo_depth_node", "--ros-args", "--log-level", "stereo_depth_node:=debug")
     ros.wait_for(lambda: "ready (" in node.log, "the node to be ready")
     ros.listen("depth/image_rect", Image)
     source = StereoSource(ros)
@@ -386,14 +386,14 @@ def test_durations_are_of_this_clock_and_this_camera(stream):
 
 
 def test_an_unknown_model_is_told_with_those_for_stereo(ros):
-    node = ros.start("stereo_node", parameters={"model": "s2m2-xs"})
+    node = ros.start("stereo_depth_node", parameters={"model": "s2m2-xs"})
     assert node.wait() == 1
     assert "No weights are named 's2m2-xs'; did you mean s2m2-s" in node.log
     assert "Known names: sgbm, s2m2-s" in node.log and "depth-anything" not in node.log
 
 
 def test_wrong_parameter_at_start_ends_with_one_line(ros):
-    node = ros.start("stereo_node", parameters={"depth_encoding": "64FC1"})
+    node = ros.start("stereo_depth_node", parameters={"depth_encoding": "64FC1"})
     assert node.wait() == 1
     assert 'error: parameter depth_encoding is "64FC1"; it must be one of: 32FC1, 16UC1' in node.log
     assert "Traceback" not in node.log

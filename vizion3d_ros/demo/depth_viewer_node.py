@@ -34,9 +34,9 @@ from vizion3d.pointcloud import PointCloud
 from vizion3d.visualize import colorize_depth, colorize_disparity, render_cloud, side_by_side
 from vizion3d_ros import conversions, parameters
 from vizion3d_ros.conversions import stamp_ns
-from vizion3d_ros.image_arrivals import ImageArrivals
+from vizion3d_ros.demo.image_arrivals import ImageArrivals
+from vizion3d_ros.demo.output_watch import OutputWatch
 from vizion3d_ros.inputs import SyncedInputs
-from vizion3d_ros.output_watch import OutputWatch
 from vizion3d_ros.program import run
 
 # kind of node: (image, outputs: depth, cloud, and what the depth was made from)

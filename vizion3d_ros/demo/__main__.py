@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 
-from vizion3d_ros.domains import reserved_domain
+from vizion3d_ros.demo.domains import reserved_domain
 from vizion3d_ros.program import interrupt_on_signals
 
 _STOP_TIMEOUT_S = 7  # a little more than a program gives itself
@@ -30,27 +30,27 @@ def main(args: list[str] | None = None) -> int:
     remaps = _topics(options)
     if options.bag:
         wait = ["--wait-for-subscribers", *remaps.values()]
-        camera = ["bag_player", options.bag, "--loop", "--rate", options.rate, *wait]
+        camera = ["bag.player", options.bag, "--loop", "--rate", options.rate, *wait]
     elif options.mono:
         remaps = {}
-        camera = ["picture_camera_node", *_ros_args({"image": options.image}, remaps)]
+        camera = ["demo.picture_camera_node", *_ros_args({"image": options.image}, remaps)]
     else:
         remaps = {}
-        camera = ["synthetic_camera_node"]
+        camera = ["demo.synthetic_camera_node"]
     kind = "mono" if options.mono else "stereo"
     parameters: dict[str, object] = {"model": options.mono or options.model}
     if options.rectify:
         parameters["rectify"] = "true"
-    node = [f"{kind}_node", *_ros_args(parameters, remaps)]
+    node = [f"{kind}_depth_node", *_ros_args(parameters, remaps)]
     watched = {
         "kind": kind,
         "frames": options.frames or (30 if kind == "stereo" and not options.bag else 6),
-        "truth": str(camera[0] == "synthetic_camera_node").lower(),
+        "truth": str(camera[0] == "demo.synthetic_camera_node").lower(),
         "out": options.out,
     }
     # The viewer knows the left image by one name, whatever it is.
     seen = {topic.replace("left/image_raw", "left/image_rect"): name for topic, name in remaps.items()}
-    return _run([camera, node, ["viewer_node", *_ros_args(watched, seen)]])
+    return _run([camera, node, ["demo.depth_viewer_node", *_ros_args(watched, seen)]])
 
 
 def _topics(options: argparse.Namespace) -> dict[str, str]:

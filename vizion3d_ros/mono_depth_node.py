@@ -14,7 +14,7 @@ from vizion3d.bit_depth import Levels
 from vizion3d.errors import Vizion3dError
 from vizion3d.lifting import MonoDepthEstimator
 from vizion3d_ros import mono_frames
-from vizion3d_ros.node import DepthNode
+from vizion3d_ros.depth_node import DepthNode
 from vizion3d_ros.program import run
 from vizion3d_ros.settings import MonoSettings
 from vizion3d_ros.worker import Worker

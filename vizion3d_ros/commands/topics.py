@@ -20,7 +20,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _read_pairs(path: Path, left: str, right: str, most: int) -> Any:
     with _told("the message packages of ROS"):
-        from vizion3d_ros.bag_pairs import read_pairs
+        from vizion3d_ros.bag.pairs import read_pairs
     return read_pairs(path, left, right, most)
 
 

@@ -15,7 +15,7 @@ import pytest
 from vizion3d.calibration_files import load_calibration
 from vizion3d.camera import Calibration, PinholeCamera
 from vizion3d.errors import CalibrationError
-from vizion3d.rays import kept_rays, pixel_rays, project_to_pixels
+from vizion3d.lens_rays import kept_rays, pixel_rays, project_to_pixels
 
 MIN_VALID_SHARE = {
     "equidistant_1280x800.json": 0.76,  # the corners lie beyond the fold at 80 degrees

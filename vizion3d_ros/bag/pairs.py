@@ -14,10 +14,10 @@ from vizion3d.bit_depth import Levels
 from vizion3d.camera import Calibration
 from vizion3d.errors import InputError
 from vizion3d_ros import conversions
-from vizion3d_ros.bag_reader import BagReader
+from vizion3d_ros.bag.reader import BagReader
+from vizion3d_ros.bag.serialized import deserialize, stamp_of
 from vizion3d_ros.camera_topics import find_camera
 from vizion3d_ros.pairing import Pairing
-from vizion3d_ros.serialized import deserialize, stamp_of
 
 
 class RecordedPairs(NamedTuple):

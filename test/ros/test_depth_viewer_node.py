@@ -17,7 +17,7 @@ from sensor_msgs.msg import Image, PointCloud2
 
 from vizion3d.errors import InputError
 from vizion3d_ros import conversions
-from vizion3d_ros.image_arrivals import ImageArrivals
+from vizion3d_ros.demo.image_arrivals import ImageArrivals
 
 STAMP_NS = 1_700_000_000_000_000_000
 MONO = {"depth/image_raw": Image, "points2": PointCloud2, "inverse_depth": Image}
@@ -75,8 +75,8 @@ def test_depth_images_in_metres_and_millimetres():
 
 
 def test_the_demo_in_millimetres_without_an_accusation(ros, tmp_path):
-    ros.start("synthetic_camera_node", parameters={"width": 320, "height": 240, "focal_length": 260.0})
-    viewer = ros.start("viewer_node", parameters={"frames": 4, "out": str(tmp_path)})
+    ros.start("demo.synthetic_camera_node", parameters={"width": 320, "height": 240, "focal_length": 260.0})
+    viewer = ros.start("demo.depth_viewer_node", parameters={"frames": 4, "out": str(tmp_path)})
     node = ros.start_stereo_node(depth_encoding="16UC1")
     assert node.is_alive and viewer.wait() == 0
     errors = [float(text) for text in re.findall(r"median error ([0-9.]+)%", viewer.log)]
@@ -124,7 +124,7 @@ class MonoNode:
 
 def start_viewer(ros):
     node = MonoNode(ros)
-    viewer = ros.start("viewer_node", parameters={"kind": "mono", "truth": False, "frames": 1000})
+    viewer = ros.start("demo.depth_viewer_node", parameters={"kind": "mono", "truth": False, "frames": 1000})
     ros.wait_for(lambda: all(p.get_subscription_count() for p in node.publishers.values()), "the viewer")
     return node, viewer
 

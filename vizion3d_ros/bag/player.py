@@ -42,10 +42,10 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from vizion3d.errors import DependencyError, InputError
 from vizion3d_ros import compressed_images, fast_dds
-from vizion3d_ros.bag_reader import BagReader, BagTopic
+from vizion3d_ros.bag.reader import BagReader, BagTopic
+from vizion3d_ros.bag.round_trip import round_trip
 from vizion3d_ros.camera_topics import IMAGE_TYPE
 from vizion3d_ros.program import check_arguments, end
-from vizion3d_ros.round_trip import round_trip
 
 MAX_LAG_NS = 100_000_000
 CLOCK_PERIOD_NS = 25_000_000  # of wall time, whatever the rate

@@ -32,7 +32,7 @@ def picture():
 
 
 def start(ros, weights, **parameters):
-    node = ros.start("mono_node", parameters={"model": weights, "input_size": INPUT_SIZE, **parameters})
+    node = ros.start("mono_depth_node", parameters={"model": weights, "input_size": INPUT_SIZE, **parameters})
     ros.wait_for(lambda: "ready (" in node.log or not node.is_alive, "the node to be ready")
     assert node.is_alive, node.log
     return node
@@ -206,12 +206,12 @@ def test_raw_recording(ros, vits_file, data):
     remaps = ["image_raw:=/stereo/left/image_raw", "camera_info:=/stereo/left/camera_info"]
     words = [word for remap in remaps for word in ("-r", remap)]
     settings = ("-p", f"model:={vits_file}", "-p", f"input_size:={INPUT_SIZE}")
-    node = ros.start("mono_node", "--ros-args", *settings, *words)
+    node = ros.start("mono_depth_node", "--ros-args", *settings, *words)
     depths, clouds = ros.listen("depth/image_raw", Image), ros.listen("points2", PointCloud2)
     ros.wait_for(lambda: "ready (" in node.log, "the node")
     topics = [remap.partition(":=")[2] for remap in remaps]
     bag = str(data / "bags/euroc_v1_01_raw")
-    player = ros.start("bag_player", bag, "--topics", *topics, "--wait-for-subscribers", *topics)
+    player = ros.start("bag.player", bag, "--topics", *topics, "--wait-for-subscribers", *topics)
     last_ns = 1_403_715_274_162_142_976
     ros.wait_for(lambda: last_ns in {conversions.stamp_ns(depth.header.stamp) for depth in depths}, "depth of the last image")
     assert player.wait() == 0
@@ -222,7 +222,7 @@ def test_raw_recording(ros, vits_file, data):
 def test_metric_weights_without_their_range_are_refused_in_words_of_this_door(ros, vits_file, tmp_path):
     file = tmp_path / "my_metric_hypersim.pth"
     file.symlink_to(vits_file)
-    node = ros.start("mono_node", parameters={"model": file})
+    node = ros.start("mono_depth_node", parameters={"model": file})
     assert node.wait() == 1
     assert "pass max_depth:=20 (hypersim)" in node.log and "max_depth_m" not in node.log
 
@@ -230,7 +230,7 @@ def test_metric_weights_without_their_range_are_refused_in_words_of_this_door(ro
 def test_missing_weights_end_it_with_the_command_that_gets_them(ros, tmp_path, monkeypatch):
     monkeypatch.setenv("VIZION3D_OFFLINE", "1")
     monkeypatch.setenv("VIZION3D_MODEL_CACHE", str(tmp_path))
-    node = ros.start("mono_node")
+    node = ros.start("mono_depth_node")
     assert node.wait() == 1
     assert "vizion3d weights get depth-anything-v2-small" in node.log
     assert "Traceback" not in node.log
