@@ -40,6 +40,7 @@ setup(
         "test": ["pytest", "hypothesis"],
         "dev": [
             "pytest",
+            "pytest-xdist",
             "hypothesis",
             "onnx",
             "onnxruntime",
