@@ -92,7 +92,7 @@ def from_frames(kind: str, messages: list[Any], options: dict[str, Any], folder:
 
 def from_node(ros: RosHarness, kind: str, messages: list[Any], options: dict[str, Any]) -> Outputs:
     """What the live node publishes."""
-    node = ros.start(f"{kind}_node", parameters=options)
+    node = ros.start(f"{kind}_depth_node", parameters=options)
     ros.wait_for(lambda: "ready (" in node.log or not node.is_alive, "the node to be ready")
     assert node.is_alive, node.log
     received = {topic: ros.listen(topic, type_) for topic, type_ in FRAMES[kind].OUTPUTS.items()}
