@@ -136,7 +136,8 @@ def _found_range(samples: np.ndarray, is_float: bool) -> LevelRange:
             f"{'0 to 1' if is_float else '0 to 65535'} is taken as it is, for others say image_range: [darkest, brightest], "
             "and if these are disparities or depths, they are no picture"
         )
-    low, high = (value.item() for value in np.percentile(samples, _PERCENTILES, method="nearest"))
+    places = [round(percentile / 100 * (samples.size - 1)) for percentile in _PERCENTILES]
+    low, high = np.partition(samples, places)[places].tolist()
     if is_float:
         return LevelRange(low, high, 0.0) if 0 < high - low < _NARROW else LevelRange(0.0, 1.0, 0.0)
     bits = next(bits for bits in _USUAL_BITS if high < 1 << bits)

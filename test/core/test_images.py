@@ -50,7 +50,7 @@ def test_gray_is_repeated_and_alpha_dropped():
 
 def test_palettes_are_resolved():
     two_colors = np.array([[0, 0, 255], [255, 0, 0]], dtype=np.uint8)[(GRAY > 128).astype(int)]
-    palette = PIL.Image.fromarray(two_colors).convert("P", palette=PIL.Image.Palette.ADAPTIVE, colors=2)
+    palette = PIL.Image.fromarray(two_colors).quantize(2)
     np.testing.assert_array_equal(load_rgb(encode(palette)), two_colors)
 
 
@@ -155,7 +155,7 @@ def test_truncated_pil_images_are_refused():
 
 @pytest.mark.parametrize("size", [(0, 0), (0, 5), (5, 0)])
 def test_empty_pil_images_are_refused(size):
-    with pytest.raises(InputError, match="left is"):
+    with pytest.raises(InputError, match="^left(:| is)"):
         load_rgb(PIL.Image.new("RGB", size), "left")
 
 
