@@ -70,6 +70,7 @@ setup(
             "params = vizion3d_ros.commands.params",
             "topics = vizion3d_ros.commands.topics",
             "sample = vizion3d_ros.commands.sample",
+            "bag = vizion3d_ros.commands.bag",
         ],
     },
 )

@@ -50,27 +50,30 @@ MESSAGES = "builtin_interfaces sensor_msgs std_msgs stereo_msgs"
 ROS = {
     "__init__": "",
     # no rclpy: for every door that speaks in messages
-    "conversions": f"core.bit_depth core.camera core.errors core.geometry core.stereo compressed_images "
-    f"encodings {MESSAGES} numpy torch",
-    "compressed_images": "core.errors encodings cv2 numpy PIL sensor_msgs",
-    "encodings": "core.errors cv2 cv_bridge numpy sensor_msgs",
+    "messages": f"{MESSAGES} rosbags",
+    "conversions": "core.bit_depth core.camera core.errors core.geometry core.stereo compressed_images encodings messages "
+    "numpy torch",
+    "compressed_images": "core.errors encodings messages cv2 numpy PIL",
+    "encodings": "core.errors messages cv2 cv_bridge numpy",
     "pairing": "",
     "pairing_filter": "conversions pairing",
     "camera_infos": "core.errors conversions",
     "camera_topics": "core.errors",
     "settings": "core.option_records core.options parameters",
-    "stereo_frames": f"core.bit_depth core.camera core.rectify core.stereo conversions settings {MESSAGES} numpy",
-    "mono_frames": f"core.bit_depth core.camera core.errors core.lens_rays core.lifting conversions settings {MESSAGES} "
+    "stereo_frames": "core.bit_depth core.camera core.rectify core.stereo conversions messages settings numpy",
+    "mono_frames": "core.bit_depth core.camera core.errors core.lens_rays core.lifting conversions messages settings "
     "numpy torch",
     # the recording door, without rclpy but for the player
-    "bag": "core.bit_depth core.camera core.errors camera_topics conversions pairing numpy rosbags yaml",
+    "bag": "core.bit_depth core.camera core.errors core.lifting core.rectify core.runtime core.stereo camera_infos "
+    "camera_topics conversions messages mono_frames pairing settings stereo_frames numpy rosbags yaml",
     "bag.player": "core.errors bag bag.round_trip camera_topics compressed_images fast_dds program builtin_interfaces "
     "rclpy rosgraph_msgs sensor_msgs",
     "bag.round_trip": "rcl_interfaces rclpy",
     # subcommands of `vizion3d`, and the doctor for robots and recordings
-    "commands": "core.camera core.cli core.errors core.synthetic bag doctor parameters settings rosbags numpy",
-    "doctor": "core.bit_depth core.camera core.errors core.options core.rectify core.stereo bag camera_topics "
-    "conversions fast_dds graph program numpy rclpy sensor_msgs",
+    "commands": "core.camera core.cli core.errors core.option_records core.runtime core.synthetic core.weights bag doctor "
+    "parameters settings rosbags numpy",
+    "doctor": "core.bit_depth core.calibration_files core.camera core.errors core.options core.rectify core.stereo bag "
+    "camera_topics conversions fast_dds graph mono_frames program settings stereo_frames numpy rclpy sensor_msgs",
     # plain Python of the live door
     "worker": "",
     "pair_watch": "core.stereo",

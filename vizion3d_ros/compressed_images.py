@@ -8,11 +8,11 @@ import io
 import cv2
 import numpy as np
 import PIL.Image
-from sensor_msgs.msg import CompressedImage, Image
 
 from vizion3d.errors import InputError
 from vizion3d_ros import encodings
 from vizion3d_ros.encodings import RawPixels, single_channel_code
+from vizion3d_ros.messages import CompressedImage, Image
 
 KINDS = ("jpeg", "png")
 """What images can be compressed to; only PNG keeps them as they are, and takes 16 bits."""

@@ -10,10 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from builtin_interfaces.msg import Time
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
-from std_msgs.msg import Header
-from stereo_msgs.msg import DisparityImage
 
 from vizion3d.bit_depth import Levels
 from vizion3d.camera import Calibration, PinholeCamera
@@ -21,6 +17,17 @@ from vizion3d.errors import InputError
 from vizion3d.geometry import flip_optical_opengl
 from vizion3d.stereo import StereoPrediction
 from vizion3d_ros import compressed_images, encodings
+from vizion3d_ros.messages import (
+    CameraInfo,
+    CompressedImage,
+    DisparityImage,
+    Header,
+    Image,
+    PointCloud2,
+    PointField,
+    Time,
+    is_compressed,
+)
 
 _RANGE_STEP_PX = 32
 
@@ -32,7 +39,16 @@ def stamp_ns(stamp: Time) -> int:
 
 def image_size_wh(message: Image | CompressedImage) -> tuple[int, int] | None:
     """(width, height) of an image; None if it is compressed and cannot be read."""
-    return compressed_images.size_wh(message) if isinstance(message, CompressedImage) else (message.width, message.height)
+    return compressed_images.size_wh(message) if is_compressed(message) else (message.width, message.height)
+
+
+def raw_pixels(message: Image | CompressedImage) -> encodings.RawPixels:
+    """The pixels of an image message, as they are in it.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    return compressed_images.raw_pixels(message) if is_compressed(message) else encodings.raw_pixels(message)
 
 
 def rgb_from_images(messages: Sequence[Image | CompressedImage], levels: Levels) -> list[np.ndarray]:
@@ -45,10 +61,7 @@ def rgb_from_images(messages: Sequence[Image | CompressedImage], levels: Levels)
     Raises:
         InputError: an encoding is not supported, or size, step and amount of data do not fit together.
     """
-    raw = [
-        compressed_images.raw_pixels(message) if isinstance(message, CompressedImage) else encodings.raw_pixels(message)
-        for message in messages
-    ]
+    raw = [raw_pixels(message) for message in messages]
     pixels = levels.to_8_bit(*(one.values for one in raw))
     return [encodings.to_rgb(image, one.code) for image, one in zip(pixels, raw, strict=True)]
 
@@ -190,7 +203,8 @@ def disparity_image(prediction: StereoPrediction, valid: torch.Tensor, header: H
 
 def output_header(image: Header, frame_id: str) -> Header:
     """The header of all outputs: stamp and frame of the image, unless another frame is asked for."""
-    return Header(stamp=image.stamp, frame_id=frame_id or image.frame_id)
+    stamp = Time(sec=image.stamp.sec, nanosec=image.stamp.nanosec)  # the image may be of another class, out of a recording
+    return Header(stamp=stamp, frame_id=frame_id or image.frame_id)
 
 
 def point_cloud(

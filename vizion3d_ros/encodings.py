@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from sensor_msgs.msg import Image
 
 from vizion3d.errors import InputError
+from vizion3d_ros.messages import Image
 
 # encoding -> (bytes a pixel, OpenCV code to RGB; None is RGB already). OpenCV names Bayer patterns by their second row.
 _BYTES: dict[str, tuple[int, int | None]] = {

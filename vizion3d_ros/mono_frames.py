@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
 from vizion3d.bit_depth import Levels
 from vizion3d.camera import Calibration, PinholeCamera
@@ -17,6 +16,7 @@ from vizion3d.errors import CalibrationError
 from vizion3d.lens_rays import check_lens, pinhole_part, pixel_rays
 from vizion3d.lifting import MonoPrediction
 from vizion3d_ros import conversions
+from vizion3d_ros.messages import CameraInfo, Image, PointCloud2
 from vizion3d_ros.settings import MonoFrameSettings
 
 INPUTS = {"image_raw": Image, "camera_info": CameraInfo}

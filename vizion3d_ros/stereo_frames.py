@@ -8,9 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
-from std_msgs.msg import Header
-from stereo_msgs.msg import DisparityImage
 
 from vizion3d.bit_depth import Levels
 from vizion3d.camera import StereoRig
@@ -20,6 +17,7 @@ from vizion3d.stereo.findings import Finding
 from vizion3d.stereo.matchers import StereoMatcher
 from vizion3d.stereo.pair_check import PairCheck, check_pair
 from vizion3d_ros import conversions
+from vizion3d_ros.messages import CameraInfo, DisparityImage, Header, Image, PointCloud2
 from vizion3d_ros.settings import StereoFrameSettings
 
 INPUTS = {
@@ -111,8 +109,14 @@ def outputs(prediction: StereoPrediction, pair: StereoPair, settings: StereoFram
     return makers
 
 
-def check(messages: Sequence[Any], pair: StereoPair, prediction: StereoPrediction, settings: StereoFrameSettings) -> PairCheck:
-    """The pair check of a frame, with what only messages tell."""
+def check(
+    messages: Sequence[Any],
+    pair: StereoPair,
+    prediction: StereoPrediction,
+    settings: StereoFrameSettings,
+    rectify_by: str = "set rectify:=true",
+) -> PairCheck:
+    """The pair check of a frame, with what only messages tell; `rectify_by` is how this door rectifies raw images."""
     left_image, left_info, right_image, right_info = messages
     left, right = (conversions.calibration_from_camera_info(info) for info in (left_info, right_info))
     found = check_pair(
@@ -122,7 +126,7 @@ def check(messages: Sequence[Any], pair: StereoPair, prediction: StereoPredictio
         prediction=prediction,
         limits=settings,
         calibrations=(left, right),
-        rectify_by=None if settings.rectify else "set rectify:=true",
+        rectify_by=None if settings.rectify else rectify_by,
     )
     frames = _check_frames(left_image, left_info, "left"), _check_frames(right_image, right_info, "right")
     return dataclasses.replace(found, findings=(*found.findings, *frames))

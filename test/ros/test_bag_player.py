@@ -343,7 +343,7 @@ def test_what_is_not_a_bag_is_refused(tmp_path, capsys):
         ("folder", "give the directory with its metadata.yaml"),
         ("broken.mcap", "File magic is invalid"),
         ("broken.db3", "file is not a database"),
-        ("old.bag", "is a ROS 1 bag; convert it first: rosbags-convert"),
+        ("old.bag", "cannot be read as a recording"),
     ]:
         assert main([str(tmp_path / name)]) == 2
         error = capsys.readouterr().err
@@ -375,7 +375,7 @@ def test_damage_in_the_middle_is_reported_when_reading_gets_there(tmp_path):
     (bag / "bag.mcap").write_bytes(content)
     reader = BagReader(bag)
     assert reader.topics["/left"].message_count == 50
-    with pytest.raises(InputError, match=rf"{bag} cannot be read as a rosbag2 recording"):
+    with pytest.raises(InputError, match=rf"{bag} cannot be read as a recording"):
         list(reader.messages(["/left"]))
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import logging
 import re
 from typing import Any, TypeVar
@@ -38,13 +39,26 @@ class FlagFormatter(logging.Formatter):
         return in_flags(super().format(record))
 
 
-def add_option_flags(parser: argparse.ArgumentParser, kind: type[Options]) -> None:
-    """Add a flag for every option of a record: ``sgbm.max_disparity`` is ``--sgbm-max-disparity``."""
-    for name, field in walk(kind):
+def add_option_flags(parser: argparse._ActionsContainer, *kinds: type[Options], without: tuple[str, ...] = ()) -> None:
+    """Add a flag for every option of a record: ``sgbm.max_disparity`` is ``--sgbm-max-disparity``.
+
+    Args:
+        parser: of the command, or a group of it.
+        kinds: the record; or several for a command that will know only later which of them it needs.
+        without: options that the command asks for in another way.
+    """
+    options: dict[str, list[dataclasses.Field]] = {}
+    for kind in kinds:
+        for name, field in walk(kind):
+            if name not in without:
+                options.setdefault(name, []).append(field)
+    for name, fields in options.items():
+        field = fields[0]
         default: Any = field.default
         text = field.metadata["text"] + (f" [{legal}]" if (legal := range_text(field)) else "")
-        settings: dict[str, Any] = {"dest": name, "default": default, "help": text.replace("%", "%%")}
-        settings["help"] = f"{settings['help']} (default: %(default)s)"
+        defaults = " or ".join(dict.fromkeys(str(field.default) for field in fields))
+        settings: dict[str, Any] = {"dest": name, "help": f"{text} (default: {defaults})".replace("%", "%%")}
+        settings["default"] = default if len(kinds) == 1 else argparse.SUPPRESS
         metavar = name.rpartition(".")[2].upper()
         if field.metadata["kind"] is bool:
             settings["action"] = argparse.BooleanOptionalAction
@@ -61,4 +75,5 @@ def read_options(arguments: argparse.Namespace, kind: type[T]) -> T:
     Raises:
         InputError: a value is not legal.
     """
-    return build(kind, {name: vars(arguments)[name] for name, _ in walk(kind)})
+    given = vars(arguments)
+    return build(kind, {name: given[name] for name, _ in walk(kind) if name in given})

@@ -44,7 +44,7 @@ def read_pairs(path: Path, left_namespace: str, right_namespace: str, most: int)
     """
     with closing(BagReader(path)) as bag:
         types = {name: topic.type_name for name, topic in bag.topics.items()}
-        cameras = [find_camera(types, namespace, str(path)) for namespace in (left_namespace, right_namespace)]
+        cameras = [find_camera(types, namespace, str(path), compressed=True) for namespace in (left_namespace, right_namespace)]
         images = [camera.image for camera in cameras]
         matched = _matched_stamps(bag.messages(images), images)
         if not matched:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read a rosbag2 recording without ROS: its topics, and its messages as raw CDR bytes in the order of log time."""
+"""Read a recording without ROS: its topics, and its messages as raw CDR bytes in the order of log time."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from vizion3d.errors import DependencyError, InputError
+from vizion3d_ros.bag.rosbag1 import Rosbag1Reader
 
 
 @dataclass(frozen=True)
@@ -30,36 +31,43 @@ class BagTopic:
 
 
 class BagReader:
-    """An open rosbag2 recording: sqlite3 or mcap, compressed or not. `close` it after use.
+    """An open recording: rosbag2 in sqlite3 or mcap, compressed or not, or a .bag file of ROS 1. `close` it after use.
 
     Attributes:
         path: What is read.
         topics: The recorded topics by name.
+        connections: What rosbags knows of each topic, of the first of its publishers: definition, hash and QoS.
+        begin_ns, end_ns: Log stamps of its first message, and after its last one.
 
     Args:
-        path: The bag's directory, or a .db3 or .mcap file. A file beside a metadata.yaml stands for that whole bag,
+        path: The bag's directory, or a .db3, .mcap or .bag file. A file beside a metadata.yaml stands for that whole bag,
             because only the metadata tell whether the messages in the file are compressed. Of a directory without
             metadata.yaml, or whose metadata name no storage (a recording that was cut off), all such files are read.
+        further: More of them, read as one recording.
 
     Raises:
-        InputError: There is no rosbag2 recording at `path`, or it is damaged.
+        InputError: There is no recording at a path, or it is damaged.
         DependencyError: The package `rosbags` is missing.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *further: Path) -> None:
         try:
             from rosbags.rosbag2 import Reader
         except ImportError as error:
             raise DependencyError("reading bags needs the package rosbags: pip install rosbags") from error
-        if path.suffix == ".bag":
-            raise InputError(f"{path} is a ROS 1 bag; convert it first: rosbags-convert --src {path} --dst {path.stem}")
-        self.path = path.parent if path.is_file() and (path.parent / "metadata.yaml").is_file() else path
+        paths = list(dict.fromkeys(map(_whole, (path, *further))))
+        self.path = paths[0]
         self._readers: list[Any] = []
-        with self._damage_reported():
-            for part in _parts(self.path):
-                self._readers.append(Reader(part))
-                self._readers[-1].open()
+        for one in paths:
+            with _damage_reported(one):
+                for part in _parts(one):
+                    reader = Rosbag1Reader(part) if part.suffix == ".bag" and part.is_file() else Reader(part)
+                    reader.open()
+                    self._readers.append(reader)
         connections = sorted((c for reader in self._readers for c in reader.connections), key=lambda c: c.topic)
+        self.connections = {connection.topic: connection for connection in reversed(connections)}
+        starts, ends = zip(*((reader.start_time, reader.end_time) for reader in self._readers), strict=True)
+        self.begin_ns, self.end_ns = min(starts), max(ends)
         self.topics = {name: _describe(list(same)) for name, same in groupby(connections, key=lambda c: c.topic)}
 
     def messages(self, topics: Collection[str]) -> Iterator[tuple[str, int, bytes]]:
@@ -71,32 +79,49 @@ class BagReader:
             InputError: The recording is damaged.
         """
         latest_ns = 0
-        with self._damage_reported():
+        for topic, log_ns, cdr in self.recorded(topics):
+            latest_ns = max(latest_ns, log_ns)
+            yield topic, latest_ns, cdr
+
+    def recorded(
+        self, topics: Collection[str], start_ns: int | None = None, stop_ns: int | None = None
+    ) -> Iterator[tuple[str, int, bytes]]:
+        """Yield (topic, log stamp in ns, CDR bytes) as recorded, of log stamps from `start_ns` up to before `stop_ns`.
+
+        Raises:
+            InputError: The recording is damaged.
+        """
+        with _damage_reported(self.path):
             parts = [
-                reader.messages(connections)
+                reader.messages(connections, start_ns, stop_ns)
                 for reader in self._readers
                 if (connections := [connection for connection in reader.connections if connection.topic in topics])
             ]
-            for connection, stamp_ns, cdr in heapq.merge(*parts, key=lambda message: message[1]):
-                latest_ns = max(latest_ns, stamp_ns)
-                yield connection.topic, latest_ns, cdr
+            for connection, log_ns, cdr in heapq.merge(*parts, key=lambda message: message[1]):
+                yield connection.topic, log_ns, cdr
 
     def close(self) -> None:
         """Close the files."""
         for reader in self._readers:
             reader.close()
 
-    @contextmanager
-    def _damage_reported(self) -> Iterator[None]:
-        try:
-            yield
-        except InputError:
-            raise
-        except Exception as error:  # of every kind: damaged files fail anywhere in the parsers
-            raise InputError(
-                f"{self.path} cannot be read as a rosbag2 recording ({error}); "
-                "give the directory with its metadata.yaml, or a .db3 or .mcap file"
-            ) from error
+
+@contextmanager
+def _damage_reported(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # of every kind: damaged files fail anywhere in the parsers
+        advice = "give the directory with its metadata.yaml, or a .db3, .mcap or .bag file"
+        if "end magic" in str(error):
+            advice = f"it was cut off while it was recorded: mend it with `mcap recover {path} -o NEW.mcap`"
+        raise InputError(f"{path} cannot be read as a recording ({error}); {advice}") from error
+
+
+def _whole(path: Path) -> Path:
+    """The bag that a file is part of."""
+    return path.parent if path.is_file() and path.suffix != ".bag" and (path.parent / "metadata.yaml").is_file() else path
 
 
 def _parts(path: Path) -> list[Path]:

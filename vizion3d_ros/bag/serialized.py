@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages as they travel and lie in recordings, in CDR: the stamp at a glance, and the whole message without ROS."""
+"""Messages as they travel and lie in recordings, in CDR: some fields at a glance, and whole messages without ROS."""
 
 from __future__ import annotations
 
 import struct
 from functools import lru_cache
 from typing import Any
+
+import numpy as np
 
 
 def stamp_of(cdr: bytes) -> int:
@@ -14,13 +16,49 @@ def stamp_of(cdr: bytes) -> int:
     return sec * 1_000_000_000 + nanosec
 
 
+def image_size_of(cdr: bytes) -> tuple[int, int]:
+    """(width, height) of a sensor_msgs/msg/Image."""
+    order = "<" if cdr[1] & 1 else ">"
+    (name_bytes,) = struct.unpack_from(f"{order}I", cdr, 12)
+    height, width = struct.unpack_from(f"{order}II", cdr, 4 + (12 + name_bytes + 3 & ~3))
+    return width, height
+
+
 def deserialize(cdr: bytes, type_name: str) -> Any:
-    """The message, with the fields that it has in ROS; needs the package rosbags."""
-    return _typestore().deserialize_cdr(cdr, type_name)
+    """The message, with the fields that it has in ROS and numbers in arrays that may be written to.
+
+    Raises:
+        SerdeError: of rosbags, which is needed: the bytes are no such message.
+    """
+    return typestore().deserialize_cdr(memoryview(bytearray(cdr)), type_name)
+
+
+def serialize(message: Any, type_name: str) -> memoryview:
+    """CDR of a message of whatever class; the same bytes with and without ROS."""
+    return typestore().serialize_cdr(_stored(message, type_name), type_name, little_endian=True)
 
 
 @lru_cache(maxsize=1)
-def _typestore() -> Any:
+def typestore() -> Any:
+    """What rosbags knows of the types of ROS."""
     from rosbags.typesys import Stores, get_typestore
 
     return get_typestore(Stores.LATEST)
+
+
+def _stored(message: Any, type_name: str) -> Any:
+    """The message as rosbags takes it, its numbers in numpy's arrays."""
+    store = typestore()
+    fields = store.fielddefs[type_name][1]
+    return store.types[type_name](*(_stored_value(getattr(message, name), *kind) for name, kind in fields))
+
+
+def _stored_value(value: Any, node: Any, detail: Any) -> Any:
+    if node.name == "NAME":
+        return _stored(value, detail)
+    if node.name == "BASE":
+        return value
+    (element, name), _ = detail
+    if element.name == "NAME":
+        return [_stored(one, name) for one in value]
+    return value if name[0] == "string" else np.asarray(value, np.dtype(name[0]))

@@ -19,18 +19,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _read_pairs(path: Path, left: str, right: str, most: int) -> Any:
-    with _told("the message packages of ROS"):
+    with _told("rosbags"):
         from vizion3d_ros.bag.pairs import read_pairs
     return read_pairs(path, left, right, most)
 
 
 def _examine(path: Path | None, left: str, right: str, seconds: float) -> tuple[str, bool]:
     """The doctor's page about a recording, or with None about a robot, and whether it has an error."""
-    with _told("the message packages of ROS"):
+    with _told("rosbags, or the message packages of ROS"):
         from vizion3d_ros.doctor import bag
         from vizion3d_ros.doctor.page import page
     if path is not None:
-        return page(bag.collect(path, left, right, seconds))
+        return page(bag.collect([path], left, right, seconds))
     with _told("rclpy"):
         from vizion3d_ros.doctor import live
     return page(live.collect(left, right, seconds))

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Facts about a rig from a recording. Needs rosbags and the message packages, no rclpy."""
+"""Facts about a rig from a recording. Needs rosbags, no ROS."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -12,20 +13,21 @@ from vizion3d_ros.camera_topics import find_camera
 from vizion3d_ros.doctor.facts import RigFacts, Traffic
 
 
-def collect(path: Path, left: str, right: str, seconds: float) -> RigFacts:
+def collect(paths: Sequence[Path], left: str, right: str, seconds: float) -> RigFacts:
     """Look at the first seconds of a recording.
 
     Args:
-        path: of the recording.
+        paths: of the recording.
         left, right: namespaces, or image topics, of the cameras.
         seconds: how much of it.
 
     Raises:
         InputError: there is no recording, or no such topic.
     """
-    with closing(BagReader(path)) as bag:
+    path = paths[0]
+    with closing(BagReader(*paths)) as bag:
         types = {name: topic.type_name for name, topic in bag.topics.items()}
-        traffic = Traffic(*(find_camera(types, namespace, str(path)) for namespace in (left, right)))
+        traffic = Traffic(*(find_camera(types, namespace, str(path), compressed=True) for namespace in (left, right)))
         first_ns = last_ns = None
         for name, log_ns, cdr in bag.messages(traffic.names):
             first_ns = log_ns if first_ns is None else first_ns

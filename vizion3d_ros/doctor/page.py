@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import posixpath
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -43,8 +44,13 @@ class Parameter(NamedTuple):
     why: str
 
 
-def page(facts: RigFacts) -> Page:
-    """Look at the facts and write all down. The images are matched with sgbm at its defaults."""
+def page(facts: RigFacts, ending: Callable[[RigFacts, list[Parameter]], str] | None = None) -> Page:
+    """Look at the facts and write all down. The images are matched with sgbm at its defaults.
+
+    Args:
+        facts: what was seen.
+        ending: what to do with the parameters that should be set; None is a parameter file for the node.
+    """
     timing = check_topics(facts)
     calibration, pair = _rectified(facts)
     images: list[Finding] = []
@@ -68,7 +74,7 @@ def page(facts: RigFacts) -> Page:
     ]
     if prediction is not None:
         parts.append(f"depth\n{_depth_lines(prediction)}")
-    parts.append(_parameter_file(facts, _parameters(facts, check, pair)))
+    parts.append((ending or _parameter_file)(facts, _parameters(facts, check, pair)))
     return Page("\n\n".join(parts), any(finding.level == "error" for finding in findings))
 
 

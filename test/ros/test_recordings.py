@@ -1,0 +1,533 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`vizion3d bag`: every frame of a recording, however it is stored, whoever works on it, however often it is interrupted."""
+
+from __future__ import annotations
+
+import io
+import json
+import multiprocessing
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("rosbags")
+
+from rosbags import rosbag1, rosbag2
+from rosbags.typesys import Stores, get_typestore
+
+from vizion3d.calibration_files import load_calibrations
+from vizion3d.camera import PinholeCamera
+from vizion3d.cli import main
+from vizion3d.stereo import StereoDepthEstimator
+from vizion3d_ros import conversions, stereo_frames
+from vizion3d_ros.bag.plan import make_plan
+from vizion3d_ros.bag.progress import Progress
+from vizion3d_ros.bag.reader import BagReader
+from vizion3d_ros.bag.serialized import deserialize, serialize, stamp_of
+from vizion3d_ros.camera_topics import CameraTopics
+from vizion3d_ros.messages import CompressedImage, Header, Time, type_name
+from vizion3d_ros.settings import StereoFrameSettings
+
+ROOT = Path(__file__).parents[2]
+BEGIN_NS = 1_700_000_000_000_000_000
+STEP_NS = 100_000_000
+CAMERA, BASELINE_M, SHIFT_PX = PinholeCamera(128, 64, 100.0, 100.0, 63.5, 31.5), 0.1, 6
+IMAGE, INFO = "sensor_msgs/msg/Image", "sensor_msgs/msg/CameraInfo"
+CAMERAS = [CameraTopics(f"/rig/{side}/image_rect", f"/rig/{side}/camera_info", False) for side in ("left", "right")]
+
+Recorded = tuple[str, int, Any]  # topic, log stamp, message or its bytes
+
+
+def header(index: int, frame_id: str = "optical") -> Any:
+    return Header(stamp=Time(sec=0, nanosec=0), frame_id=frame_id) if index < 0 else header_at(index * STEP_NS, frame_id)
+
+
+def header_at(offset_ns: int, frame_id: str = "optical") -> Any:
+    sec, nanosec = divmod(BEGIN_NS + offset_ns, 10**9)
+    return Header(stamp=Time(sec=sec, nanosec=nanosec), frame_id=frame_id)
+
+
+def pixels(index: int) -> list[np.ndarray]:
+    """A left and a right image of a wall."""
+    noise = np.random.default_rng(index).integers(0, 255, (32, 80), np.uint8)
+    wide = cv2.resize(noise, (160, 64), interpolation=cv2.INTER_CUBIC)
+    return [wide[:, :128], wide[:, SHIFT_PX : 128 + SHIFT_PX]]
+
+
+def pair(index: int, encode: Any = lambda gray, header: conversions.image_from_array(gray, "mono8", header)) -> list[Recorded]:
+    """Images and CameraInfo of both cameras at one moment, the log 5 ms after the stamp."""
+    log_ns = BEGIN_NS + index * STEP_NS + 5_000_000
+    messages = []
+    for camera, gray, baseline_m in zip(CAMERAS, pixels(index), (0.0, BASELINE_M), strict=True):
+        image = encode(gray, header(index))
+        name = camera.image + "/compressed" * (type_name(type(image)) != IMAGE)
+        messages += [(camera.info, log_ns, conversions.camera_info(CAMERA, header(index), baseline_m)), (name, log_ns, image)]
+    return messages
+
+
+def pairs(count: int, **options: Any) -> list[Recorded]:
+    return [message for index in range(count) for message in pair(index, **options)]
+
+
+def write(
+    path: Path,
+    messages: list[Recorded],
+    storage: str = "MCAP",
+    compression: rosbag2.CompressionMode = rosbag2.CompressionMode.NONE,
+    types: dict[str, str] | None = None,
+) -> Path:
+    """A rosbag2 recording; bytes are written as they are, as images unless `types` says otherwise."""
+    store = get_typestore(Stores.ROS2_HUMBLE)
+    with_writer = rosbag2.Writer(path, version=8, storage_plugin=rosbag2.StoragePlugin[storage])
+    with_writer.set_compression(compression, rosbag2.CompressionFormat.ZSTD)
+    with with_writer as writer:
+        connections: dict[str, Any] = {}
+        for topic, log_ns, message in messages:
+            is_bytes = isinstance(message, bytes)
+            kind = (types or {}).get(topic, IMAGE) if is_bytes else type_name(type(message))
+            if topic not in connections:
+                connections[topic] = writer.add_connection(topic, kind, typestore=store)
+            writer.write(connections[topic], log_ns, message if is_bytes else bytes(serialize(message, kind)))
+    return path
+
+
+def write_ros1(path: Path, messages: list[Recorded]) -> Path:
+    store = get_typestore(Stores.ROS1_NOETIC)
+    two = get_typestore(Stores.ROS2_HUMBLE)
+    with rosbag1.Writer(path) as writer:
+        connections: dict[str, Any] = {}
+        for topic, log_ns, message in messages:
+            kind = type_name(type(message))
+            if topic not in connections:
+                connections[topic] = writer.add_connection(topic, kind, typestore=store)
+            writer.write(connections[topic], log_ns, bytes(two.cdr_to_ros1(bytes(serialize(message, kind)), kind)))
+    return path
+
+
+def run(*arguments: object) -> int:
+    return main(["bag", *map(str, arguments)])
+
+
+def read(path: Path, topics: tuple[str, ...] = ()) -> list[tuple[str, int, bytes]]:
+    with closing(BagReader(path)) as bag:
+        return [(topic, log_ns, bytes(cdr)) for topic, log_ns, cdr in bag.recorded(topics or bag.topics)]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """What must be equal whoever wrote it: the files with messages, and metadata.yaml."""
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.suffix in (".mcap", ".db3", ".yaml")}
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory) -> Path:
+    """Six pairs."""
+    return write(tmp_path_factory.mktemp("recording") / "bag", pairs(6))
+
+
+@pytest.fixture(scope="module")
+def whole(bag, tmp_path_factory) -> Path:
+    """What is made of these pairs, two a file."""
+    out = tmp_path_factory.mktemp("recording") / "whole"
+    assert run(bag, "--out", out, "--segment", 2) == 0
+    return out
+
+
+def test_every_pair_becomes_what_the_frame_functions_make_of_it(bag, whole):
+    estimator, settings = StereoDepthEstimator(), StereoFrameSettings()
+    made = read(whole)
+    assert len(made) == 6 * len(stereo_frames.OUTPUTS)
+    for index in range(6):
+        messages = [message for _, _, message in pair(index)]
+        frame = stereo_frames.decode([messages[at] for at in (1, 0, 3, 2)])
+        prediction = estimator.estimate(frame.left, frame.right, frame.rig, **settings.matching())
+        for topic, maker in stereo_frames.outputs(prediction, frame, settings).items():
+            expected = bytes(serialize(maker(), type_name(stereo_frames.OUTPUTS[topic])))
+            assert (f"/rig/{topic}", BEGIN_NS + index * STEP_NS + 5_000_000, expected) in made, topic
+    depth = [deserialize(cdr, IMAGE) for topic, _, cdr in made if topic == "/rig/depth/image_rect"]
+    assert [stamp_of(cdr) for topic, _, cdr in made if topic == "/rig/points2"] == [BEGIN_NS + i * STEP_NS for i in range(6)]
+    true_m = CAMERA.fx * BASELINE_M / SHIFT_PX
+    assert np.nanmedian(conversions.depth_from_image(depth[0])) == pytest.approx(true_m, rel=0.02)
+
+
+@pytest.mark.parametrize(("storage", "compress"), [("mcap", False), ("mcap", True), ("sqlite3", False), ("sqlite3", True)])
+def test_what_is_written_has_all_that_players_and_viewers_ask_for(bag, whole, tmp_path, storage, compress):
+    options = ["--storage", storage, "--segment", 4, *(["--compress", "zstd"] if compress else [])]
+    assert run(bag, "--out", tmp_path / "out", *options) == 0
+    assert read(tmp_path / "out") == read(whole)
+    assert len([name for name in files(tmp_path / "out") if name != "metadata.yaml"]) == 2
+    store = get_typestore(Stores.ROS2_JAZZY)
+    with rosbag2.Reader(tmp_path / "out") as reader:
+        assert reader.message_count == 42
+        assert (reader.start_time, reader.duration) == (BEGIN_NS + 5_000_000, 5 * STEP_NS + 1)
+        for connection in reader.connections:
+            assert connection.msgdef.data == store.generate_msgdef(connection.msgtype, ros_version=2)[0]
+            assert connection.digest == store.hash_rihs01(connection.msgtype)
+            (qos,) = connection.ext.offered_qos_profiles
+            assert (qos.reliability.name, qos.durability.name, qos.depth) == ("RELIABLE", "VOLATILE", 1)
+
+
+def as_png(gray: np.ndarray, header: Any) -> Any:
+    return CompressedImage(header=header, format="mono8; png compressed ", data=cv2.imencode(".png", gray)[1].tobytes())
+
+
+@pytest.mark.parametrize("form", ["sqlite3", "file", "message", "split", "no metadata", "png", "ros1", "two recordings"])
+def test_whatever_the_recording_is_stored_in(whole, tmp_path, form):
+    path = tmp_path / "bag"
+    inputs = [path]
+    modes = rosbag2.CompressionMode
+    if form in ("sqlite3", "file", "message"):
+        mode = {"file": modes.FILE, "message": modes.MESSAGE}.get(form, modes.NONE)
+        write(path, pairs(6), "SQLITE3", mode)
+    elif form == "png":
+        write(path, pairs(6, encode=as_png))
+    elif form == "ros1":
+        inputs = [write_ros1(tmp_path / "old.bag", pairs(6))]
+    else:
+        first, second = (write(tmp_path / name, pairs(6)[part]) for name, part in (("a", slice(12)), ("b", slice(12, None))))
+        inputs = [first, second]
+        if form != "two recordings":
+            path.mkdir()
+            for file in (first / "a.mcap", second / "b.mcap"):
+                file.rename(path / file.name)
+            if form == "split":
+                text = (first / "metadata.yaml").read_text()
+                (path / "metadata.yaml").write_text(text.replace("  - a.mcap\n", "  - a.mcap\n  - b.mcap\n", 1))
+            inputs = [path]
+    assert run(*inputs, "--out", tmp_path / "out", "--segment", 2) == 0
+    assert files(tmp_path / "out") == files(whole)
+
+
+def test_no_ros_is_needed_and_changes_no_byte(bag, whole, tmp_path):
+    script = (
+        "import sys\n"
+        "for name in ('rclpy', 'sensor_msgs', 'std_msgs', 'stereo_msgs', 'builtin_interfaces', 'rcl_interfaces'):\n"
+        "    sys.modules[name] = None\n"
+        "from vizion3d.cli import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    command = [sys.executable, "-c", script, "bag", str(bag), "--out", str(tmp_path / "out"), "--segment", "2"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert files(tmp_path / "out") == files(whole)
+
+
+def test_what_has_no_partner_and_what_cannot_be_read_is_left_out_and_named(tmp_path, capsys):
+    messages = pairs(6)
+    late = BEGIN_NS + 3 * STEP_NS + 5_000_000
+    messages = [one for one in messages if one[:2] != (CAMERAS[1].image, late)]  # a right image is lost
+    at = next(i for i, one in enumerate(messages) if one[0] == CAMERAS[0].image and one[1] == BEGIN_NS + STEP_NS + 5_000_000)
+    cdr = bytearray(serialize(messages[at][2], IMAGE))
+    cdr[40:48] = b"\xff" * 8
+    messages[at] = (*messages[at][:2], bytes(cdr))
+    messages.append((CAMERAS[0].image, BEGIN_NS + 6 * STEP_NS, b"\x00\x01\x00\x00"))
+    path = write(tmp_path / "bag", messages)
+    assert run(path, "--out", tmp_path / "out", "--only", "depth") == 0
+    out = capsys.readouterr().out
+    assert "4 frames in" in out and "left out: 3" in out
+    assert "/rig/left/image_rect has no partner on /rig/right/image_rect: the nearest stamp is 100 ms" in out
+    assert "0.100 s: " in out and "no message" in out
+    stamps = [stamp_of(cdr) for _, _, cdr in read(tmp_path / "out", ("/rig/depth/image_rect",))]
+    assert stamps == [BEGIN_NS + i * STEP_NS for i in (0, 2, 4, 5)]
+
+
+def test_a_stretch_of_it(bag, tmp_path):
+    options = ["--start", 0.1, "--end", 0.55, "--every", 2, "--only", "reason,depth", "--namespace", "/new", "--copy-inputs"]
+    assert run(bag, "--out", tmp_path / "out", *options) == 0
+    made = read(tmp_path / "out")
+    names = {"/new/reason", "/new/depth/image_rect", "/new/depth/camera_info"}
+    assert {topic for topic, _, _ in made} - names == {topic for topic, _, _ in read(bag)}
+    assert [stamp_of(cdr) - BEGIN_NS for topic, _, cdr in made if topic == "/new/reason"] == [STEP_NS, 3 * STEP_NS, 5 * STEP_NS]
+
+
+def test_copies_are_what_was_recorded_in_whatever_files(bag, tmp_path):
+    extra = [("/text", BEGIN_NS + i * STEP_NS // 2, bytes(serialize(header(i), "std_msgs/msg/Header"))) for i in range(-1, 13)]
+    path = write(tmp_path / "bag", pairs(6) + extra, types={"/text": "std_msgs/msg/Header"})
+    assert run(path, "--out", tmp_path / "out", "--copy-inputs", "--segment", 2) == 0
+    copied = [message for message in read(tmp_path / "out") if message[0] in {topic for topic, _, _ in read(path)}]
+    assert sorted(copied) == sorted(read(path))
+
+
+def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    assert run(*arguments) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()[-1:]
+    return line
+
+
+def test_mistakes_are_told_in_one_line(bag, whole, tmp_path, capsys):
+    out = ("--out", tmp_path / "out")
+    assert "has no sensor_msgs/msg/Image or CompressedImage in /left; namespaces that have one: /rig/left, /rig/right" in told(
+        capsys, bag, *out, "--stereo", "left", "right"
+    )
+    assert (
+        "has no sensor_msgs/msg/CameraInfo of the name /no; those that are: /rig/left/camera_info, /rig/right/camera_info"
+        in told(capsys, bag, *out, "--mono", "/rig/left/image_rect", "/no")
+    )
+    assert "is given as left and as right image" in told(capsys, bag, *out, "--stereo", "/rig/left", "/rig/left")
+    assert "there are depth, disparity, points, confidence, occlusion, reason" in told(capsys, bag, *out, "--only", "cloud")
+    assert "is there already; give another folder, or --resume" in told(capsys, bag, "--out", whole)
+    assert "--input-size is an option for one camera" in told(capsys, bag, *out, "--input-size", 70)
+    assert "it must be at least 1" in told(capsys, bag, *out, "--every", 0)
+    assert "no frame to work on in this time" in told(capsys, bag, *out, "--start", 100)
+    assert "has no depth.json" in told(capsys, bag, *out, "--resume")
+    assert "differ in settings, --z-far 50.0 and 3.0; begin in another folder" in told(
+        capsys, bag, "--out", whole, "--resume", "--segment", 2, "--z-far", 3
+    )
+    assert "/rig/depth/image_rect is in the recording already; give --namespace" in told(
+        capsys, bag, whole, *out, "--stereo", "/rig/left", "/rig/right", "--copy-inputs", "--only", "depth"
+    )
+    cut = tmp_path / "cut.mcap"
+    cut.write_bytes((bag / "bag.mcap").read_bytes()[:-100])
+    assert f"was cut off while it was recorded: mend it with `mcap recover {cut}" in told(capsys, cut, *out)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_recording_that_is_damaged_further_on_is_used_up_to_there(tmp_path, capsys):
+    bag = write(tmp_path / "bag", pairs(200))
+    content = bytearray((bag / "bag.mcap").read_bytes())
+    middle = content.index(b"optical", len(content) // 2)
+    content[middle - 60 : middle] = b"\xff" * 60
+    (bag / "bag.mcap").write_bytes(content)
+    assert run(bag, "--out", tmp_path / "out", "--only", "reason", "--every", 10) == 1
+    assert "can be read no further than this" in capsys.readouterr().err
+    assert 5 < len(read(tmp_path / "out")) < 15
+
+
+def test_a_disc_that_is_full_costs_the_file_at_work(bag, tmp_path, capsys):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        line = told(capsys, bag, "--out", tmp_path / "out", "--only", "depth", "--copy-inputs", "--segment", 4)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert f"cannot write to {tmp_path / 'out'}: " in line and "--resume" in line
+    assert not list((tmp_path / "out").glob("*.mcap"))
+
+
+def test_interrupted_work_goes_on_and_ends_as_if_it_had_not_been(bag, whole, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "out"
+    add = Progress.add
+
+    def interrupt(self: Progress, frames: int) -> None:
+        add(self, frames)
+        if self._done == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Progress, "add", interrupt)
+    assert run(bag, "--out", out, "--segment", 2) == 130
+    assert "interrupted after 3 of 6 frames; go on with --resume" in capsys.readouterr().err
+    assert len(read(out, ("/rig/reason",))) == 3  # the file at work, too, can be read
+    monkeypatch.undo()
+    assert run(bag, "--out", out, "--segment", 2, "--resume") == 0
+    assert files(out) == files(whole)
+    assert run(bag, "--out", out, "--segment", 2, "--resume") == 0  # which finds nothing to do
+    assert files(out) == files(whole)
+
+
+def start(bag: Path, out: Path, *options: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "vizion3d", "bag", *map(str, (bag, "--out", out, "--segment", 2, *options))]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def wait_for(condition: Any, process: subprocess.Popen[str]) -> None:
+    deadline_s = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None and time.monotonic() < deadline_s
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def long_bag(tmp_path_factory) -> Path:
+    return write(tmp_path_factory.mktemp("recording") / "long", pairs(40))
+
+
+@pytest.fixture(scope="module")
+def long_whole(long_bag, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("recording") / "whole"
+    assert run(long_bag, "--out", out, "--segment", 2, "--only", "depth") == 0
+    return out
+
+
+def test_killed_work_leaves_a_recording_and_goes_on(long_bag, long_whole, tmp_path):
+    out = tmp_path / "out"
+    process = start(long_bag, out, "--only", "depth")
+    wait_for(lambda: (out / "metadata.yaml").exists(), process)
+    process.kill()
+    process.communicate()
+    left = len(read(out, ("/rig/depth/image_rect",)))
+    assert 0 < left < 40 and left % 2 == 0
+    assert run(long_bag, "--out", out, "--segment", 2, "--only", "depth", "--resume") == 0
+    assert files(out) == files(long_whole)
+
+
+def test_several_processes_write_the_same_and_do_again_what_a_killed_one_was_at(long_bag, long_whole, tmp_path, caplog):
+    out = tmp_path / "out"
+
+    def kill_one() -> None:
+        deadline_s = time.monotonic() + 120
+        while not (out / "metadata.yaml").exists() and time.monotonic() < deadline_s:
+            time.sleep(0.01)
+        os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    assert run(long_bag, "--out", out, "--segment", 2, "--only", "depth", "--jobs", 2) == 0
+    killer.join()
+    assert "a process was killed; what it was at is done again" in caplog.text
+    assert files(out) == files(long_whole)
+
+
+def test_shards_are_merged_to_the_same(bag, whole, tmp_path, capsys):
+    shards = [tmp_path / f"shard{index}" for index in (1, 2)]
+    for index, folder in enumerate(shards, 1):
+        assert run(bag, "--out", folder, "--segment", 2, "--shard", f"{index}/2") == 0
+    assert "of 6 frames in files of 2 those of the files 1, 2 are missing" in told(
+        capsys, "merge", shards[0], "--out", tmp_path / "out"
+    )
+    assert run("merge", *reversed(shards), "--out", tmp_path / "out") == 0
+    assert files(tmp_path / "out") == files(whole)
+    state = json.loads((tmp_path / "out/depth.json").read_text())
+    assert sum(report["frames"] for report in state["segments"].values()) == 6
+
+
+# --- what is decided once for a recording ---
+
+
+def plan_of(tmp_path: Path, messages: list[Recorded], **options: Any) -> tuple[Any, list[float]]:
+    """The plan, and the focal length that each left image has by it."""
+    with closing(BagReader(write(tmp_path / "bag", messages))) as bag:
+        plan = make_plan(bag, CAMERAS, **options)
+    infos = plan.info_messages()
+    return plan, [infos[at].p[0] for at in plan.frames[:, 0, 2]]
+
+
+def infos_of(messages: list[Recorded], focal_px: Any, log_ns: Any, index_of: Any) -> list[Recorded]:
+    """The same recording with other CameraInfo."""
+    images = [one for one in messages if not one[0].endswith("info")]
+    infos = []
+    for at, camera in ((at, camera) for at in range(6) for camera in CAMERAS):
+        if (focal := focal_px(at)) is not None:
+            model = PinholeCamera(128, 64, focal, focal, 63.5, 31.5)
+            baseline_m = BASELINE_M * (camera is CAMERAS[1])
+            infos.append((camera.info, log_ns(at), conversions.camera_info(model, header(index_of(at)), baseline_m)))
+    return sorted(images + infos, key=lambda one: one[1])
+
+
+def test_a_camera_info_of_its_own_is_an_images_however_late_it_comes(tmp_path):
+    late = infos_of(pairs(6), lambda at: 100.0 + at, lambda at: BEGIN_NS + at * STEP_NS + 350_000_000, lambda at: at)
+    plan, focal = plan_of(tmp_path, late)
+    assert focal == [100.0, 101.0, 102.0, 103.0, 104.0, 105.0]
+    assert not plan.skipped
+
+
+@pytest.mark.parametrize("stamp", [-1, 0, 2], ids=["without a stamp", "before", "between"])
+def test_a_camera_info_that_came_once_is_that_of_all_images(tmp_path, stamp):
+    once = infos_of(pairs(6), lambda at: 100.0 if at == 2 else None, lambda at: BEGIN_NS + at * STEP_NS, lambda at: stamp)
+    plan, focal = plan_of(tmp_path, once)
+    assert focal == [100.0] * 6
+    assert len(plan.infos) == 2
+
+
+def test_one_that_differs_counts_from_its_stamp_on(tmp_path):
+    focal = {0: 100.0, 3: 200.0}
+    changed = infos_of(pairs(6), focal.get, lambda at: BEGIN_NS + at * STEP_NS, lambda at: at)
+    assert plan_of(tmp_path, changed)[1] == [100.0] * 3 + [200.0] * 3
+
+
+def test_a_new_size_without_its_camera_info_is_refused(tmp_path):
+    messages = infos_of(pairs(6), lambda at: 100.0 if at == 0 else None, lambda at: BEGIN_NS, lambda at: 0)
+    for at, (topic, log_ns, message) in enumerate(messages):
+        if topic.endswith("image_rect") and log_ns > BEGIN_NS + 4 * STEP_NS:
+            gray = np.zeros((48, 96), np.uint8)
+            messages[at] = (topic, log_ns, conversions.image_from_array(gray, "mono8", message.header))
+    plan, focal = plan_of(tmp_path, messages)
+    assert len(focal) == 4
+    assert {one.at_s for one in plan.skipped} == {0.405, 0.505}
+    assert "the image is 96x48 now but no CameraInfo for this size came" in plan.skipped[0].why
+
+
+def test_stamps_that_differ(tmp_path, capsys):
+    messages = [
+        (topic, log_ns, conversions.image_from_array(pixels(0)[0], "mono8", header_at(log_ns - BEGIN_NS)))
+        if topic == CAMERAS[1].image
+        else (topic, log_ns, message)
+        for topic, log_ns, message in pairs(6)
+    ]
+    bag = write(tmp_path / "bag2", messages)
+    assert "of the first the nearest stamp is 5 ms later): give --tolerance" in told(capsys, bag, "--out", tmp_path / "out")
+    plan, _ = plan_of(tmp_path, messages, tolerance_ns=6_000_000)
+    assert len(plan.frames) == 6
+
+
+def test_the_range_of_deep_images_is_that_of_the_whole_recording(tmp_path):
+    """The first images use 10 bits, later ones 12: no frame is brighter for being the first of its file."""
+
+    def deep(gray: np.ndarray, header: Any) -> Any:
+        bits = 2 if stamp_of(serialize(header, "std_msgs/msg/Header")) < BEGIN_NS + 3 * STEP_NS else 4
+        return conversions.image_from_array(gray.astype(np.uint16) << bits, "mono16", header)
+
+    bag = write(tmp_path / "bag", pairs(6, encode=deep))
+    for name, segment in (("a", 2), ("b", 6)):
+        assert run(bag, "--out", tmp_path / name, "--segment", segment, "--only", "depth") == 0
+        assert json.loads((tmp_path / name / "depth.json").read_text())["job"]["settings"]["image_range"] == [0, 4095]
+    assert read(tmp_path / "a") == read(tmp_path / "b")
+
+
+def test_raw_images_are_rectified_if_their_rows_say_so(data, tmp_path, caplog):
+    caplog.set_level("INFO")
+    assert run(data / "bags/euroc_v1_01_raw", "--out", tmp_path / "out", "--only", "depth", "--every", 5) == 0
+    assert "raw, and are rectified, by how their rows line up" in caplog.text
+    depth = [deserialize(cdr, IMAGE) for _, _, cdr in read(tmp_path / "out", ("/stereo/depth/image_rect",))]
+    assert len(depth) == 2
+    assert 2.0 < np.nanmedian(conversions.depth_from_image(depth[0])) < 2.4
+
+
+def test_one_camera_with_and_without_camera_info(bag, tmp_path, vits_file, capsys):
+    model = ("--model", vits_file, "--input-size", 70, "--every", 3)
+    assert run(bag, "--out", tmp_path / "a", "--mono", "/rig/left", *model) == 0
+    topics = {topic for topic, _, _ in read(tmp_path / "a")}
+    assert topics == {f"/rig/left/{name}" for name in ("depth/image_raw", "depth/camera_info", "inverse_depth", "points2")}
+    alone = write(tmp_path / "bag", [one for one in pairs(6) if one[0] == CAMERAS[0].image])
+    assert run(alone, "--out", tmp_path / "b", "--mono", "/rig/left", *model) == 0
+    assert {topic for topic, _, _ in read(tmp_path / "b")} == {"/rig/left/depth/image_raw", "/rig/left/inverse_depth"}
+    assert "there is no CameraInfo: depth alone" in capsys.readouterr().out
+
+
+def test_cameras_are_found_where_only_one_answer_is_possible(bag, tmp_path, capsys):
+    other = [(topic.replace("/rig/", "/other/"), log_ns, message) for topic, log_ns, message in pairs(2)]
+    two = write(tmp_path / "two", pairs(2) + other)
+    assert "say which: --stereo /other/left /other/right, --stereo /rig/left /rig/right, --mono /other/left" in told(
+        capsys, two, "--out", tmp_path / "out"
+    )
+    infra = [(topic.replace("left", "infra1").replace("right", "infra2"), log, message) for topic, log, message in pairs(2)]
+    assert run(write(tmp_path / "infra", infra), "--out", tmp_path / "out", "--only", "depth") == 0
+    assert "/rig/infra1/image_rect, /rig/infra2/image_rect" in capsys.readouterr().out
+
+
+def test_the_list_says_what_to_run(data, tmp_path, capsys):
+    assert run(data / "bags/euroc_v1_01_raw", "--list", "--calib-out", tmp_path) == 0
+    out = capsys.readouterr().out
+    assert f"vizion3d bag {data / 'bags/euroc_v1_01_raw'} --stereo /stereo/left /stereo/right --rectify yes --out DIR" in out
+    assert "10 of 10 left images have a right one with the same stamp" in out
+    assert "# 10 frames, 10.0 a second" in out and "results are 0.119 GB in all, 0.0144 GB as depth alone" in out
+    left, right = load_calibrations([tmp_path / f"stereo_{side}.yaml" for side in ("left", "right")])
+    assert right.P[3] == pytest.approx(-48.021, abs=0.001) and left.distortion_model == "plumb_bob"
+    assert run(data / "bags/kitti_rect", "--list", "--mono", "/stereo/left") == 0
+    assert "--mono /stereo/left --out DIR\n# 6 frames, 10.0 a second" in capsys.readouterr().out
+
+
+def test_help_fits_and_names_the_options_of_both_kinds(capsys):
+    with pytest.raises(SystemExit):
+        run("--help")
+    out = io.StringIO(capsys.readouterr().out).getvalue()
+    assert "(default: sgbm or depth-anything-v2-small)" in " ".join(out.split())

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Make all segments of a job, or a shard of them: one after the other or in several processes, anew or where others stopped.
+
+What is there is known from depth.json beside the files, which only one process writes.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from vizion3d.errors import InputError
+from vizion3d.runtime.threads import set_threads
+from vizion3d_ros.bag.doors import Door, open_door
+from vizion3d_ros.bag.job import Job
+from vizion3d_ros.bag.segment import SegmentReport, make_segment
+from vizion3d_ros.bag.writer import UNFINISHED, check_new, write_metadata, write_whole
+
+STATE = "depth.json"
+_TRIES = 3
+
+OnSegment = Callable[[SegmentReport], object]
+
+
+class Output:
+    """The folder of a recording that is made.
+
+    Attributes:
+        folder: where it is.
+        segments: reports by the index of their segment.
+    """
+
+    def __init__(self, folder: Path, identity: dict[str, Any], segments: dict[int, SegmentReport] | None = None) -> None:
+        self.folder = folder
+        self._identity = identity
+        self.segments = segments or {}
+
+    @classmethod
+    def begin(cls, folder: Path, job: Job) -> Output:
+        """An empty one. Raises InputError if something is there."""
+        check_new(folder)
+        output = cls(folder, job.identity())
+        folder.mkdir(parents=True, exist_ok=True)
+        output.save()
+        return output
+
+    @classmethod
+    def load(cls, folder: Path) -> Output:
+        """The one that is there. Raises InputError if there is none."""
+        try:
+            state = json.loads((folder / STATE).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise InputError(f"{folder} has no {STATE}, so it is no recording that was begun here") from None
+        segments = {int(index): SegmentReport(**report) for index, report in state["segments"].items()}
+        return cls(folder, state["job"], segments)
+
+    @classmethod
+    def resume(cls, folder: Path, job: Job) -> Output:
+        """The one that is there, if it is of this job. Raises InputError if it is of another."""
+        output = cls.load(folder)
+        output.check_same(job.identity(), "what is asked for now")
+        output.segments = {index: report for index, report in output.segments.items() if report.whole}
+        return output
+
+    def check_same(self, identity: dict[str, Any], what: str) -> None:
+        """Raise InputError, naming the differences, if this is of another job."""
+        if other := [key for key, value in identity.items() if self._identity.get(key) != value]:
+            if "settings" in other:
+                mine, theirs = self._identity["settings"], identity["settings"]
+                other += [f"{key} {mine.get(key)!r} and {value!r}" for key, value in theirs.items() if mine.get(key) != value]
+            raise InputError(f"{self.folder} and {what} differ in {', '.join(other)}; begin in another folder")
+
+    def add(self, index: int, report: SegmentReport) -> None:
+        """Take a segment whose file is there, and tell it to those who read."""
+        self.segments[index] = report
+        self.save()
+        self.write_metadata()
+
+    def save(self) -> None:
+        """Write what is known."""
+        state = {"job": self._identity, "segments": {index: asdict(self.segments[index]) for index in sorted(self.segments)}}
+        write_whole(self.folder / STATE, json.dumps(state, indent=1))
+
+    def write_metadata(self) -> None:
+        """Make what is there a recording."""
+        write_metadata(self.folder, [self.segments[index].metadata for index in sorted(self.segments)])
+
+
+def work(
+    job: Job,
+    output: Output,
+    door: Door,
+    *,
+    segments: Iterable[int],
+    jobs: int,
+    stop: Callable[[], bool],
+    on_frame: Callable[[int], object],
+    tell: Callable[[str], object],
+) -> None:
+    """Make those segments that are not there yet.
+
+    Args:
+        job: what to do.
+        output: where to.
+        door: for work in this process.
+        segments: which ones.
+        jobs: in how many processes.
+        stop: whether to end early.
+        on_frame: is called with a number of frames that are done.
+        tell: is called with what a user should know.
+
+    Raises:
+        InputError: the recording cannot be read any more, nothing can be written, or processes end again and again.
+    """
+    missing = [index for index in segments if index not in output.segments]
+    if jobs > 1 and len(missing) > 1:
+        _work_in_processes(job, output, missing, min(jobs, len(missing)), stop, on_frame, tell)
+    else:
+        for index in missing:
+            if stop():
+                break
+            output.add(index, make_segment(job, index, door, output.folder, stop, lambda: on_frame(1)))
+    shutil.rmtree(output.folder / UNFINISHED, ignore_errors=True)
+
+
+def shard(count: int, which: int, of: int) -> range:
+    """The segments of a shard: stretches that follow each other, as equal as may be; `which` counts from 1."""
+    return range(count * (which - 1) // of, count * which // of)
+
+
+def merge(folders: Sequence[Path], target: Path) -> Output:
+    """Make one recording of the shards of a job. Files are linked where that can be.
+
+    Raises:
+        InputError: they are not all of one job, or something is missing.
+    """
+    parts = [Output.load(folder) for folder in folders]
+    first = parts[0]
+    segments: dict[int, SegmentReport] = {}
+    sources: dict[int, Path] = {}
+    for part in parts:
+        part.check_same(first._identity, str(first.folder))
+        for index, report in part.segments.items():
+            if report.whole and index not in segments:
+                segments[index], sources[index] = report, part.folder
+    frames, size = first._identity["frames"], first._identity["segment_frames"]
+    if missing := sorted({*range(-(-frames // size))} - {*segments}):
+        names = ", ".join(map(str, missing[:10])) + " ..." * (len(missing) > 10)
+        raise InputError(
+            f"of {frames} frames in files of {size} those of the files {names} are missing; finish all shards first"
+        )
+    check_new(target)
+    target.mkdir(parents=True, exist_ok=True)
+    output = Output(target, first._identity, segments)
+    for index, folder in sources.items():
+        for name in segments[index].metadata["relative_file_paths"]:
+            _link(folder / name, target / name)
+    output.save()
+    output.write_metadata()
+    return output
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # of another disc, or one that knows no links
+        shutil.copyfile(source, target)
+
+
+def _work_in_processes(
+    job: Job,
+    output: Output,
+    missing: Sequence[int],
+    jobs: int,
+    stop: Callable[[], bool],
+    on_frame: Callable[[int], object],
+    tell: Callable[[str], object],
+) -> None:
+    """Hand segments out; what a process that died was at is done again by another."""
+    left, tries = list(missing), 0
+    while left and not stop():
+        with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _begin_process, (job, output.folder)) as pool:
+            waiting = list(left)
+            running: dict[Future[SegmentReport], int] = {}
+            try:
+                while (waiting and not stop()) or running:
+                    while waiting and len(running) < jobs and not stop():
+                        index = waiting.pop(0)
+                        running[pool.submit(_make_segment, index)] = index
+                    done, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        index = running.pop(future)
+                        report = future.result()
+                        output.add(index, report)
+                        left.remove(index)
+                        on_frame(report.frames + len(report.skipped))
+            except BrokenProcessPool:
+                tries += 1
+                if tries == _TRIES:
+                    raise InputError(
+                        f"processes were killed {_TRIES} times, maybe for want of memory; give fewer --jobs, and --resume"
+                    ) from None
+                tell("a process was killed; what it was at is done again")
+
+
+_job: Job
+_folder: Path
+_door: Door
+_stopped = False
+
+
+def _begin_process(job: Job, folder: Path) -> None:
+    global _job, _folder, _door
+    signal.signal(signal.SIGINT, _stop_process)  # a terminal sends it to all; SIGTERM is how the pool ends its processes
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    set_threads(job.settings.threads)
+    _job, _folder, _door = job, folder, open_door(job.settings)
+
+
+def _stop_process(*_: object) -> None:
+    global _stopped
+    _stopped = True
+
+
+def _make_segment(index: int) -> SegmentReport:
+    return make_segment(_job, index, _door, _folder, lambda: _stopped)
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone, however it went."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)
