@@ -37,6 +37,9 @@ setup(
         ],
         "open3d": ["open3d"],
         "bag": ["rosbags"],
+        # Engines, with what builds them; on a robot that only runs them openvino or onnxruntime alone does.
+        "openvino": ["openvino", "onnx", "onnxscript"],
+        "onnx": ["onnxruntime", "onnx", "onnxscript"],
         "test": ["pytest", "hypothesis"],
         "dev": [
             "pytest",

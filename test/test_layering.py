@@ -32,7 +32,7 @@ CORE = {
     "pointcloud": "errors records numpy open3d",
     "results": "pointcloud records numpy open3d",
     # what networks need
-    "runtime": "errors cv2 torch",
+    "runtime": "__version__ errors options weights cv2 onnxruntime onnxscript openvino torch",
     "weights": "__version__ errors safetensors torch",
     # the two tasks, which never know each other
     "lifting": "camera errors geometry images lens_rays option_records options pointcloud records results runtime weights "
@@ -41,10 +41,11 @@ CORE = {
     "weights cv2 numpy torch",
     # around them
     "evaluate": "__version__ calibration_files camera errors images options rectify stereo cv2 numpy yaml",
+    "networks": "camera errors lifting option_records options stereo synthetic weights torch",
     "synthetic": "camera errors evaluate lens_rays records rectify numpy",
     "visualize": "errors cv2 numpy",
-    "cli": "__version__ calibration_files camera errors evaluate images lens_rays lifting option_records options rectify "
-    "runtime stereo synthetic visualize weights cv2 numpy",
+    "cli": "__version__ calibration_files camera errors evaluate images lens_rays lifting networks option_records options "
+    "rectify runtime stereo synthetic visualize weights cv2 numpy",
 }
 MESSAGES = "builtin_interfaces sensor_msgs std_msgs stereo_msgs"
 ROS = {

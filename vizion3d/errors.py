@@ -26,5 +26,9 @@ class WeightsError(Vizion3dError, RuntimeError):
     """A weights file cannot be found, downloaded, trusted or loaded."""
 
 
+class EngineError(Vizion3dError, RuntimeError):
+    """An engine cannot be built for a network, or does not answer as the network does."""
+
+
 class DependencyError(Vizion3dError, ImportError):
     """An optional package is needed for what was asked; the message holds the command that installs it."""

@@ -20,6 +20,8 @@ PAGE_STEREO_MODEL = "s2m2-s"
 ROBOT_STEREO_MODEL = "sgbm"
 # The only size of Depth Anything V2 that anyone may use for anything; the page's and the robot's.
 MONO_MODEL = "depth-anything-v2-small"
+# What can run a network. All but the first are built ahead, for one size of images.
+ENGINES = ("eager", "openvino", "compile", "onnx")
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,13 @@ class RunOptions(Options):
         "auto",
         "of a network: auto is float16 on CUDA, else float32",
         choices=("auto", "float32", "float16"),
+        read_only=True,
+    )
+    engine: str = option(
+        "eager",
+        "what runs a network: torch as it is, or what `vizion3d engine build` has built for the size of the images; where "
+        "that is missing or fails, torch as it is",
+        choices=ENGINES,
         read_only=True,
     )
 

@@ -7,6 +7,7 @@ import argparse
 import dataclasses
 import logging
 import re
+from collections.abc import Container
 from typing import Any, TypeVar
 
 from vizion3d.option_records import Options, build, flag_of, range_text, walk
@@ -39,18 +40,24 @@ class FlagFormatter(logging.Formatter):
         return in_flags(super().format(record))
 
 
-def add_option_flags(parser: argparse._ActionsContainer, *kinds: type[Options], without: tuple[str, ...] = ()) -> None:
+def add_option_flags(
+    parser: argparse._ActionsContainer,
+    *kinds: type[Options],
+    names: Container[str] | None = None,
+    without: Container[str] = (),
+) -> None:
     """Add a flag for every option of a record: ``sgbm.max_disparity`` is ``--sgbm-max-disparity``.
 
     Args:
         parser: of the command, or a group of it.
         kinds: the record; or several for a command that will know only later which of them it needs.
+        names: those that are wanted; None for all.
         without: options that the command asks for in another way.
     """
     options: dict[str, list[dataclasses.Field]] = {}
     for kind in kinds:
         for name, field in walk(kind):
-            if name not in without:
+            if name not in without and (names is None or name in names):
                 options.setdefault(name, []).append(field)
     for name, fields in options.items():
         field = fields[0]

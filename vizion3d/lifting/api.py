@@ -228,7 +228,7 @@ def _cloud(prediction: MonoPrediction, rgb: np.ndarray, config: DepthEstimationA
 def _open_estimator(model: str | os.PathLike[str], config: DepthEstimationAdvanceConfig) -> MonoDepthEstimator:
     """Estimators stay loaded between runs; a file that was replaced is loaded anew."""
     options = opening_part(config, MonoOptions)
-    runtime.check(options.device, options.precision)  # before anything is fetched
+    runtime.check(options.device, options.precision, options.engine)  # before anything is fetched
     mtime_ns = weights.file_of(model, "mono").stat().st_mtime_ns
     return _LOADED.get(
         (os.fspath(model), options, config.max_depth_m, mtime_ns),

@@ -27,12 +27,13 @@ class MonoDepthEstimator:
         max_depth_m: range in metres of a metric weights file that is not in the registry; None takes the registry's, or
             relative depth.
         input_size: shorter side of the picture in the network, pixels; larger sees finer structures and takes longer.
+        engine: what runs the network, see `MonoOptions.engine`.
 
     Attributes:
         model: the network.
 
     Raises:
-        InputError: no such device or precision, or a number out of range.
+        InputError: no such device, precision or engine, or a number out of range.
         WeightsError: the weights cannot be had or are not those of a network for one picture.
     """
 
@@ -44,8 +45,9 @@ class MonoDepthEstimator:
         precision: str = "auto",
         max_depth_m: float | None = None,
         input_size: int = 518,
+        engine: str = "eager",
     ) -> None:
-        options = MonoOptions(device=device, precision=precision, input_size=input_size)
+        options = MonoOptions(device=device, precision=precision, input_size=input_size, engine=engine)
         if isinstance(model, (str, os.PathLike)):
             model = open_model(model, options, max_depth_m)
         elif not hasattr(model, "predict"):

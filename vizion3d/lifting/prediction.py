@@ -55,12 +55,8 @@ class MonoPrediction(HoldsArrays):
         output = self._known(self.output)
         if self.is_metric:
             return torch.where(output > 0, output, torch.nan)
-        if output.isnan().all():
-            return output
-        finite = output[~output.isnan()]
-        low, high = finite.min(), finite.max()
-        if high <= low:
-            return torch.full_like(output, torch.nan)
+        # Without a question that a GPU would have to answer first. Without contrast, or a number at all, this is NaN.
+        low, high = output.nan_to_num(torch.inf).amin(), output.nan_to_num(-torch.inf).amax()
         part = (output - low) / (high - low)
         return PSEUDO_NEAR_M + (1 - part if self.kind is DepthKind.INVERSE else part) * (PSEUDO_FAR_M - PSEUDO_NEAR_M)
 

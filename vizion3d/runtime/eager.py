@@ -12,14 +12,16 @@ from torch import nn
 class EagerNetwork:
     """A network on its device, in its precision; see `vizion3d.runtime.load`."""
 
+    built_size_wh: tuple[int, int] | None = None
+
     def __init__(self, network: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
         self.device = device
         self.dtype = dtype
-        self._network = network.to(device, dtype)
+        self.network = network.to(device, dtype)
 
     def __call__(self, *inputs: torch.Tensor) -> Any:
         """Run the network."""
-        return self._network(*inputs)
+        return self.network(*inputs)
 
     def describe(self) -> str:
         """Device and precision in a few words."""

@@ -227,7 +227,7 @@ def _open_estimator(model: str | os.PathLike[str], config: StereoDepthAdvancedCo
     options = opening_part(config, StereoOptions)
     mtime_ns = None
     if model not in WITHOUT_WEIGHTS:
-        runtime.check(options.device, options.precision)  # before anything is fetched
+        runtime.check(options.device, options.precision, options.engine)  # before anything is fetched
         mtime_ns = weights.file_of(model, "stereo", WITHOUT_WEIGHTS).stat().st_mtime_ns
     key = os.fspath(model), options, mtime_ns
     estimator = _LOADED.get(key, lambda: StereoDepthEstimator.open(model, options))

@@ -35,9 +35,10 @@ class StereoDepthEstimator:
             address; or a matcher of your own, which brings its device.
         device: "auto", "cpu", "mps", "cuda" or "cuda:N".
         precision: of a network: "auto" (float16 on CUDA, else float32), "float32" or "float16".
+        engine: what runs a network, see `StereoOptions.engine`.
 
     Raises:
-        InputError: there is no such device or precision.
+        InputError: there is no such device, precision or engine.
         WeightsError: there are no such weights, or they cannot be had or loaded.
     """
 
@@ -47,8 +48,9 @@ class StereoDepthEstimator:
         device: str = "auto",
         *,
         precision: str = "auto",
+        engine: str = "eager",
     ) -> None:
-        options = StereoOptions(device=device, precision=precision)
+        options = StereoOptions(device=device, precision=precision, engine=engine)
         if isinstance(model, (str, os.PathLike)):
             model = open_matcher(model, options)
         elif not hasattr(model, "match"):
@@ -169,9 +171,11 @@ class StereoDepthEstimator:
     def warm_up(self) -> None:
         """Match an empty pair, so that the first real one does not pay for what is done only once.
 
-        On a GPU the pair is as large as usual, because kernels are chosen by size; elsewhere a small one does.
+        On a GPU the pair is as large as usual, because kernels are chosen by size; elsewhere a small one does. An engine gets
+        one of the size that it is built for.
         """
-        width, height = (64, 64) if self.matcher.device.type == "cpu" else (640, 480)
+        usual = (64, 64) if self.matcher.device.type == "cpu" else (640, 480)
+        width, height = getattr(self.matcher, "built_size_wh", None) or usual
         rig = StereoRig(PinholeCamera(width, height, width, width, width / 2, height / 2), 0.1)
         image = np.zeros((height, width, 3), np.uint8)
         self.estimate(image, image, rig)

@@ -50,6 +50,19 @@ def file_of(model: str | os.PathLike[str], task: architectures.Task, without_wei
     return resolve(model, known=[*without_weights, *names(task)])
 
 
+def task_of(model: str | os.PathLike[str]) -> architectures.Task:
+    """What weights are for, by their name or address; of any other file by its tensors. It is fetched if need be.
+
+    Raises:
+        WeightsError: the weights cannot be had, or belong to no network.
+    """
+    if record := published(model):
+        return record.task
+    path = resolve(model)
+    known = architectures.ARCHITECTURES
+    return known[architectures.require(known, read_state_dict(path, mapped=True), path)].task
+
+
 def locate(model: str | os.PathLike[str], task: architectures.Task, without_weights: Sequence[str] = ()) -> LocatedWeights:
     """The weights that a model's name, path or address stands for, fetched if need be; their licence is logged.
 

@@ -77,7 +77,7 @@ def open_model(model: str | os.PathLike[str], options: MonoOptions, max_depth_m:
         InputError: there is no such device or precision, or a number is out of range.
         WeightsError: the weights cannot be had, or are not those of a network for one picture.
     """
-    runtime.check(options.device, options.precision)
+    runtime.check(options.device, options.precision, options.engine)
     located = weights.locate(model, "mono")
     folder = weights.ARCHITECTURES[located.architecture].folder
     network = importlib.import_module(f"{__name__}.{folder}").load(located, options, max_depth_m)

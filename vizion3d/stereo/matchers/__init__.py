@@ -90,7 +90,7 @@ def open_matcher(model: str | os.PathLike[str], options: StereoOptions) -> Stere
     """
     if model in WITHOUT_WEIGHTS:
         return _module(str(model)).load(options)
-    runtime.check(options.device, options.precision)
+    runtime.check(options.device, options.precision, options.engine)
     located = weights.locate(model, "stereo", WITHOUT_WEIGHTS)
     matcher = _module(weights.ARCHITECTURES[located.architecture].folder).load(located, options)
     weights.record_first_use(located)

@@ -57,6 +57,5 @@ def load(located: LocatedWeights, options: MonoOptions, max_depth_m: float | Non
     if max_depth_m is None and located.record is not None:
         max_depth_m = located.record.max_depth_m
     network = load_depth_anything(located.path, max_depth_m)
-    return DepthAnythingModel(
-        runtime.load(network, options.device, options.precision), located.path, options.input_size, max_depth_m
-    )
+    loaded = runtime.load(network, options.device, options.precision, options.engine, str(located.path))
+    return DepthAnythingModel(loaded, located.path, options.input_size, max_depth_m)

@@ -2,6 +2,7 @@
 """Picture to network input and depth back to the picture, on the device that holds the picture."""
 
 import math
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -75,9 +76,16 @@ def prepare_image(image: Tensor, size: tuple[int, int]) -> Tensor:
     # On Apple's GPUs older torch has no bicubic resizing.
     source = x.cpu() if x.device.type == "mps" else x
     x = F.interpolate(source, size, mode="bicubic", align_corners=False, antialias=False).to(x.device)
-    mean = torch.tensor(MEAN_RGB, device=x.device).view(3, 1, 1)
-    std = torch.tensor(STD_RGB, device=x.device).view(3, 1, 1)
+    mean, std = _mean_and_deviation(x.device)
     return (x - mean) / std
+
+
+@lru_cache(maxsize=4)
+def _mean_and_deviation(device: torch.device) -> tuple[Tensor, Tensor]:
+    """(3, 1, 1) each, brought to a device once: to bring them there would make it wait in each frame."""
+    with torch.inference_mode(False):  # tensors made in inference mode could not be used outside of it
+        mean, deviation = (torch.tensor(values, device=device).view(3, 1, 1) for values in (MEAN_RGB, STD_RGB))
+    return mean, deviation
 
 
 def resize_depth(depth: Tensor, size: tuple[int, int]) -> Tensor:

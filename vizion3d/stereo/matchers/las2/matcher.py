@@ -40,6 +40,7 @@ class LAS2Matcher:
         options = options or LAS2Options()
         self.name = name
         self.device = network.device
+        self.built_size_wh = network.built_size_wh
         self.max_size: tuple[int, int] | None = options.max_size
         self._network = network
         self._checks = options.left_right_check
@@ -66,5 +67,6 @@ class LAS2Matcher:
 
 def load(located: LocatedWeights, options: StereoOptions) -> LAS2Matcher:
     """A matcher with the weights in a file; see `open_matcher`."""
-    network = runtime.load(load_las2(located.path), options.device, options.precision)
-    return LAS2Matcher(network, str(located.path), options.las2)
+    name = str(located.path)
+    network = runtime.load(load_las2(located.path), options.device, options.precision, options.engine, name)
+    return LAS2Matcher(network, name, options.las2)

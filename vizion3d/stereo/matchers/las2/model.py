@@ -79,8 +79,9 @@ class LAS2(nn.Module):
 
 def normalise(images: Tensor) -> Tensor:
     """RGB images of range 0..255 in the means and deviations of ImageNet."""
-    mean, deviation = (images.new_tensor(values).reshape(3, 1, 1) for values in (_MEAN, _STD))
-    return (images / 255 - mean) / deviation
+    # Channel by channel with plain numbers: a tensor of the three would be brought to the device in each frame.
+    channels = zip(images.split(1, 1), _MEAN, _STD, strict=True)
+    return torch.cat([(channel / 255 - mean) / deviation for channel, mean, deviation in channels], 1)
 
 
 def correlation(left: Tensor, right: Tensor) -> Tensor:

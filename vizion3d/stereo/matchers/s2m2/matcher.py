@@ -33,6 +33,7 @@ class S2M2Matcher:
     def __init__(self, network: LoadedNetwork, name: str, options: S2M2Options | None = None) -> None:
         self.name = name
         self.device = network.device
+        self.built_size_wh = network.built_size_wh
         self.max_size: tuple[int, int] | None = (options or S2M2Options()).max_size
         self._network = network
 
@@ -54,4 +55,5 @@ def load(located: LocatedWeights, options: StereoOptions) -> S2M2Matcher:
     """A matcher with the weights in a file; see `open_matcher`."""
     own = options.s2m2
     network = load_s2m2(located.path, positivity=own.positivity, refine_iterations=own.refine_iterations)
-    return S2M2Matcher(runtime.load(network, options.device, options.precision), str(located.path), own)
+    loaded = runtime.load(network, options.device, options.precision, options.engine, str(located.path))
+    return S2M2Matcher(loaded, str(located.path), own)

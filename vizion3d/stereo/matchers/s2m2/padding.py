@@ -32,14 +32,14 @@ def pad(images: Tensor) -> Tensor:
     left, _, top, _ = border
     framed = F.pad(images, border)
     height, width = framed.shape[-2:]
-    blurred = averages(height, rows // STRIDE).to(framed) @ framed @ averages(width, columns // STRIDE).to(framed).T
+    blurred = averages(height, rows // STRIDE, framed.device) @ framed @ averages(width, columns // STRIDE, framed.device).T
     canvas = F.interpolate(blurred, size=(height, width), mode="bilinear", align_corners=False)
     canvas[..., top : top + rows, left : left + columns] = images
     return canvas
 
 
 @lru_cache(maxsize=16)
-def averages(length: int, count: int) -> Tensor:
+def averages(length: int, count: int, device: torch.device | str = "cpu") -> Tensor:
     """The (count, length) matrix that averages a side of `length` pixels to `count`, each over the pixels that it touches.
 
     `adaptive_avg_pool2d` for one side: that of torch refuses, on Apple's GPUs, sides that are not multiples of each other.
@@ -49,4 +49,4 @@ def averages(length: int, count: int) -> Tensor:
         for i in range(count):
             first, end = i * length // count, -(-(i + 1) * length // count)
             matrix[i, first:end] = 1 / (end - first)
-        return matrix
+        return matrix.to(device)
