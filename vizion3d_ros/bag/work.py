@@ -12,14 +12,15 @@ import os
 import shutil
 import signal
 import threading
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import asdict
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from vizion3d.errors import InputError
+from vizion3d.errors import InputError, Vizion3dError
 from vizion3d.runtime.threads import set_threads
 from vizion3d_ros.bag.doors import Door, open_door
 from vizion3d_ros.bag.job import Job
@@ -28,6 +29,7 @@ from vizion3d_ros.bag.writer import UNFINISHED, check_new, write_metadata, write
 
 STATE = "depth.json"
 _TRIES = 3
+_LOOK_S = 0.5
 
 OnSegment = Callable[[SegmentReport], object]
 
@@ -187,58 +189,71 @@ def _work_in_processes(
     tell: Callable[[str], object],
 ) -> None:
     """Hand segments out; what a process that died was at is done again by another."""
-    left, tries = list(missing), 0
-    while left and not stop():
-        with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _begin_process, (job, output.folder)) as pool:
-            waiting = list(left)
-            running: dict[Future[SegmentReport], int] = {}
-            try:
-                while (waiting and not stop()) or running:
-                    while waiting and len(running) < jobs and not stop():
-                        index = waiting.pop(0)
-                        running[pool.submit(_make_segment, index)] = index
-                    done, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        index = running.pop(future)
-                        report = future.result()
-                        output.add(index, report)
-                        left.remove(index)
-                        on_frame(report.frames + len(report.skipped))
-            except BrokenProcessPool:
-                tries += 1
-                if tries == _TRIES:
-                    raise InputError(
-                        f"processes were killed {_TRIES} times, maybe for want of memory; give fewer --jobs, and --resume"
-                    ) from None
-                tell("a process was killed; what it was at is done again")
+    context = multiprocessing.get_context("spawn")
+    waiting = deque(missing)
+    tries: Counter[int] = Counter()
+    at_work: dict[Connection, int] = {}
+    idle: list[Connection] = []
+    try:
+        while at_work or (waiting and not stop()):
+            while waiting and not stop() and len(at_work) < jobs:
+                if not idle:
+                    here, there = context.Pipe()
+                    context.Process(target=_serve, args=(there, job, output.folder), daemon=True).start()
+                    there.close()
+                    idle.append(here)
+                with suppress(BrokenPipeError):  # of one that died idle, which is noticed below
+                    idle[-1].send(waiting[0])
+                at_work[idle.pop()] = waiting.popleft()
+            for connection in wait(list(at_work), timeout=_LOOK_S):
+                index = at_work.pop(connection)  # type: ignore[call-overload]
+                report = _answer(connection)  # type: ignore[arg-type]
+                if report is None:
+                    waiting.appendleft(index)
+                    _count_death(tries, index, tell)
+                    continue
+                idle.append(connection)  # type: ignore[arg-type]
+                output.add(index, report)
+                on_frame(report.frames + len(report.skipped))
+    finally:
+        for connection in (*idle, *at_work):
+            connection.close()  # which ends the process
 
 
-_job: Job
-_folder: Path
-_door: Door
-_stopped = False
+def _answer(connection: Connection) -> SegmentReport | None:
+    """What a process has made; None if it is dead. Raises what was raised in it."""
+    try:
+        answer = connection.recv()
+    except (EOFError, ConnectionResetError):
+        return None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
 
-def _begin_process(job: Job, folder: Path) -> None:
-    global _job, _folder, _door
-    signal.signal(signal.SIGINT, _stop_process)  # a terminal sends it to all; SIGTERM is how the pool ends its processes
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    set_threads(job.settings.threads)
-    _job, _folder, _door = job, folder, open_door(job.settings)
+def _count_death(tries: Counter[int], index: int, tell: Callable[[str], object]) -> None:
+    tries[index] += 1
+    if tries[index] == _TRIES:
+        raise InputError(
+            f"processes were killed {_TRIES} times at one place, maybe for want of memory; give fewer --jobs, and --resume"
+        )
+    tell("a process was killed; what it was at is done again")
 
 
-def _stop_process(*_: object) -> None:
-    global _stopped
-    _stopped = True
-
-
-def _make_segment(index: int) -> SegmentReport:
-    return make_segment(_job, index, _door, _folder, lambda: _stopped)
-
-
-def _end_with_parent() -> None:
-    """End this process when the one that started it is gone, however it went."""
+def _serve(connection: Connection, job: Job, folder: Path) -> None:
+    """Make segments in a process of its own until the other end of the connection is closed."""
+    stopped = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: stopped.set())  # which a terminal sends to all
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-    os._exit(1)
+    set_threads(job.settings.threads)
+    door = open_door(job.settings)
+    with suppress(EOFError, BrokenPipeError):
+        while True:
+            index = connection.recv()
+            try:
+                answer: object = make_segment(
+                    job, index, door, folder, lambda: stopped.is_set() or not (parent and parent.is_alive())
+                )
+            except Vizion3dError as error:
+                answer = error
+            connection.send(answer)
