@@ -153,7 +153,7 @@ def test_one_picture_and_a_mono_model(folder, vits_file, capsys):
         ([PAIR[0], "--truth", "depth_mm.png", "--encoding", "nyu"], "one picture needs one mono model; give --model"),
         ([PAIR[0], *TRUTH, "--model", "x"], "is disparity; a mono model gives depth, give both images"),
         ([*PAIR, PAIR[0], *TRUTH], "3 images are given; two make a pair"),
-        (["pairs", "--model", "magic"], "No weights are named 'magic'"),
+        (["pairs", "--model", "magic"], "no weights are named 'magic'"),
         (["pairs", "--z-far", "-1", "--drawn", "wall-1"], "--z-far is -1.0; it must be from 0.001 to 100000 metres"),
     ],
 )  # fmt: skip

@@ -207,7 +207,7 @@ def test_missing_weights_without_network_tell_how_to_get_them(folder):
     assert done.returncode == 2
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
-    assert done.stderr.startswith("vizion3d: error: The weights depth-anything-v2-small cannot be had.")
+    assert done.stderr.startswith("vizion3d: error: the weights depth-anything-v2-small cannot be had: ")
     assert re.search(r" vizion3d weights get depth-anything-v2-small$", done.stderr, re.MULTILINE)
     assert not Path("out").exists()
 
@@ -235,11 +235,11 @@ def test_a_single_bad_picture_is_an_error(folder, capsys, arguments, message):
         (["--calib", "nowhere.yaml"], "nowhere.yaml"),
         (["--calib", "notes.txt"], "notes.txt"),
         (["--device", "gpu"], 'device is "gpu"; it must be auto, cpu'),
-        (["--model", "nowhere.pth"], "The weights file 'nowhere.pth' does not exist"),
+        (["--model", "nowhere.pth"], "the weights file 'nowhere.pth' does not exist"),
         (["--model", "notes.txt"], "notes.txt is text, not weights"),
         (
             ["--model", "dav2"],
-            "No weights are named 'dav2'.*Known names: depth-anything-v2-small, (?!.*s2m2-s)",
+            "no weights are named 'dav2'.*here are: depth-anything-v2-small, (?!.*s2m2-s)",
         ),
         (["--model", "my_metric.pth"], "my_metric.pth is named like a metric network, .*: pass --max-depth 20 "),
         (["--max-depth", "-1"], r"--max-depth is -1\.0; it must be from 0 to 1000 metres"),

@@ -183,7 +183,7 @@ def test_real_pair(data, tmp_path):
             "left.png",
             "right.png",
             ["--calib", "calib.txt", "--model", "magic"],
-            "No weights are named 'magic'. Known names: sgbm, s2m2-s, (?!.*depth)",
+            "no weights are named 'magic'; there are: sgbm, s2m2-s, (?!.*depth)",
         ),
         (
             "left.png",

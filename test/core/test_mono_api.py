@@ -505,7 +505,7 @@ def test_missing_weights_are_refused_with_what_to_do(run, monkeypatch, tmp_path)
         run(model_backend="https://127.0.0.1:9/weights.pth")
     with pytest.raises(WeightsError, match=r"nowhere\.pth' does not exist"):
         run(model_backend=tmp_path / "nowhere.pth")
-    with pytest.raises(WeightsError, match="No weights are named 'dav2'.*Known names: depth-anything-v2-small"):
+    with pytest.raises(WeightsError, match="no weights are named 'dav2'.*here are: depth-anything-v2-small"):
         run(model_backend="dav2")
 
 

@@ -116,7 +116,7 @@ def test_float16_stays_close_and_bfloat16_is_refused(s2m2_file):
 
 
 def test_unknown_and_foreign_weights_are_refused():
-    with pytest.raises(WeightsError, match="No weights are named 's2m2-xs'; did you mean s2m2-s"):
+    with pytest.raises(WeightsError, match="no weights are named 's2m2-xs'; did you mean s2m2-s"):
         StereoDepthEstimator("s2m2-xs")
     with pytest.raises(InputError, match='sgbm runs on the CPU; device is "cuda"'):
         StereoDepthEstimator("sgbm", "cuda")

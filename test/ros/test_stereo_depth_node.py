@@ -388,8 +388,8 @@ def test_durations_are_of_this_clock_and_this_camera(stream):
 def test_an_unknown_model_is_told_with_those_for_stereo(ros):
     node = ros.start("stereo_depth_node", parameters={"model": "s2m2-xs"})
     assert node.wait() == 1
-    assert "No weights are named 's2m2-xs'; did you mean s2m2-s" in node.log
-    assert "Known names: sgbm, s2m2-s" in node.log and "depth-anything" not in node.log
+    assert "no weights are named 's2m2-xs'; did you mean s2m2-s" in node.log
+    assert "There are: sgbm, s2m2-s" in node.log and "depth-anything" not in node.log
 
 
 def test_wrong_parameter_at_start_ends_with_one_line(ros):

@@ -70,7 +70,7 @@ def fill(network: "nn.Module", tensors: "Mapping[str, Tensor]", path: str | os.P
     }
     texts = [f"{len(items)} {fault}: {some(items)}" for fault, items in faults.items() if items]
     if texts:
-        raise WeightsError(f"{path} does not fit {name}. Tensors {'; '.join(texts)}. Use the published file.")
+        raise WeightsError(f"{path} does not fit {name}. Tensors {'; '.join(texts)}: use the published file")
     floats = {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in tensors.items()}
     network.load_state_dict(floats, assign=True)
     network.eval().requires_grad_(False)
@@ -92,8 +92,8 @@ def _unpickle(file: Path, form: Form, mapped: bool) -> object:
         named = re.search(r"GLOBAL ([\w.]+)", str(error))
         what = f"code, not only tensors: {named[1]}" if named else "code, not only tensors (or is damaged)"
         raise WeightsError(
-            f"{file} is refused: it holds {what}. Nothing of it was run. Use the original weights file, or have its author "
-            "save a plain state_dict."
+            f"{file} is refused: it holds {what}, of which nothing was run: use the original weights file, or have its "
+            "author save a plain state_dict"
         ) from None
     except Exception as error:  # torch raises RuntimeError, ValueError, EOFError, KeyError ... on damaged files
         raise WeightsError(f"{file} is damaged and cannot be read ({error}); {_way_out(file)}") from error
@@ -121,10 +121,10 @@ def _tensors(content: object, file: Path) -> "dict[str, Tensor]":
     if isinstance(content, Mapping):
         content = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), content)
     if not isinstance(content, Mapping) or not content:
-        raise WeightsError(f"{file} holds a {type(content).__name__}, not a mapping from keys to tensors.")
+        raise WeightsError(f"{file} holds a {type(content).__name__}, not a mapping from keys to tensors")
     for key, value in content.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
-            raise WeightsError(f"{file} holds a {type(value).__name__} under the key {key!r}, not a tensor.")
+            raise WeightsError(f"{file} holds a {type(value).__name__} under the key {key!r}, not a tensor")
     return dict(content)
 
 

@@ -68,9 +68,9 @@ def download(address: Address, part: Path, *, sha256: str | None, progress: Prog
     promise = _with_retries(address, part, progress)
     expected = sha256 or promise.sha256
     try:
-        form_of(part, "What came")
+        form_of(part, "what came")
         if expected and (digest := sha256_of(part)) != expected:
-            raise WeightsError(f"What came is not the right file: its sha256 is {digest}, expected {expected}.")
+            raise WeightsError(f"what came is not the right file: its sha256 is {digest}, expected {expected}")
     except WeightsError:
         _forget(part)
         raise
@@ -87,11 +87,11 @@ def _with_retries(address: Address, part: Path, progress: Progress) -> _Promise:
             if error.code == 416:  # Nothing follows the bytes we have, so they are not the beginning of this file.
                 _forget(part)
             if error.code not in _WORTH_A_RETRY or attempt == ATTEMPTS:
-                raise WeightsError(f"The server answered: {error.code} {error.reason}.") from error
+                raise WeightsError(f"the server answered: {error.code} {error.reason}") from error
             failure: Exception = error
         except (OSError, http.client.HTTPException) as error:
             if attempt == ATTEMPTS:
-                raise WeightsError(f"The connection failed {ATTEMPTS} times, at last with: {_words(error)}.") from error
+                raise WeightsError(f"the connection failed {ATTEMPTS} times, at last with: {_words(error)}") from error
             failure = error
         wait_s = RETRY_WAIT_S * 2 ** (attempt - 1)
         _LOG.info("%s: %s; trying again in %g s", address.shown, _words(failure), wait_s)
@@ -112,7 +112,7 @@ def _transfer(address: Address, part: Path, progress: Progress) -> _Promise:
         request.add_unredirected_header("Authorization", address.authorization)
     with opener.open(request, timeout=TIMEOUT_S) as response:
         if response.headers.get_content_type() == "text/html":
-            raise WeightsError("The server answered with a web page, not with a file.")
+            raise WeightsError("the server answered with a web page, not with a file")
         if response.status != 206:
             offset = 0
         elif not _continues(response.headers, offset, validator):
@@ -124,7 +124,7 @@ def _transfer(address: Address, part: Path, progress: Progress) -> _Promise:
         raise _Broken(f"the connection closed after {done} of {promise.size_bytes} bytes")
     if done == 0 or (promise.size_bytes is not None and done > promise.size_bytes):
         _forget(part)
-        raise WeightsError(f"The server sent {done} bytes where {promise.size_bytes or 'some'} were announced.")
+        raise WeightsError(f"the server sent {done} bytes where {promise.size_bytes or 'some'} were announced")
     return promise
 
 
@@ -140,7 +140,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         scheme = urllib.parse.urlsplit(newurl).scheme
         if scheme not in ("http", "https") or (req.type == "https" and scheme != "https"):
             fp.close()
-            raise WeightsError(f"The server redirects from {req.type} to {scheme}, which is refused.")
+            raise WeightsError(f"the server redirects from {req.type} to {scheme}, which is refused")
         self.seen.append(headers)
         following = super().redirect_request(req, fp, code, msg, headers, newurl)
         password = req.unredirected_hdrs.get("Authorization")
@@ -199,7 +199,7 @@ def _disk_errors(part: Path, size_bytes: int | None) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise WeightsError(f"Cannot write {part}: {error.strerror}.") from error
+            raise WeightsError(f"cannot write {part}: {error.strerror}") from error
         had = part.stat().st_size if part.exists() else 0
         needed = None if size_bytes is None else size_bytes - had
         raise WeightsError(_no_room(part, needed, shutil.disk_usage(part.parent).free)) from error
@@ -208,8 +208,8 @@ def _disk_errors(part: Path, size_bytes: int | None) -> Iterator[None]:
 def _no_room(part: Path, needed: int | None, free: int) -> str:
     needs = "more than that" if needed is None else f"{needed} bytes"
     return (
-        f"The disk is full: {needs} needed in {part.parent}, {free} bytes free. Make room and try again (what has "
-        "come so far is kept), or set VIZION3D_MODEL_CACHE to a folder on another disk."
+        f"the disk is full: {needs} needed in {part.parent}, {free} bytes free; make room and try again (what has "
+        "come so far is kept), or set VIZION3D_MODEL_CACHE to a folder on another disk"
     )
 
 

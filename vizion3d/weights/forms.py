@@ -36,7 +36,7 @@ def form_of(file: Path, called: str = "") -> Form:
             _check_archive(file, size_bytes, called)
             return "zip"
     except OSError as error:
-        raise WeightsError(f"Cannot read the weights file {file}: {error.strerror or error}") from error
+        raise WeightsError(f"cannot read the weights file {file}: {error.strerror or error}") from error
     if head.startswith(_LEGACY):
         return "legacy"
     if head[8:9] == b"{" and 8 + int.from_bytes(head[:8], "little") <= size_bytes:

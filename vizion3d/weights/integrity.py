@@ -65,7 +65,7 @@ def read_seal(file: Path) -> Seal | None:
         return None
     found = _SEAL.fullmatch(text)
     if found is None:
-        raise WeightsError(f"{path} is damaged. If you trust {file}, delete this record and it is written anew.")
+        raise WeightsError(f"{path} is damaged: if you trust {file}, delete this record and it is written anew")
     return Seal(found["sha256"], int(found["size"]), int(found["mtime"]))
 
 

@@ -196,8 +196,8 @@ def find(name: str, known: Sequence[str] = ()) -> WeightsRecord:
             return record
     known = known or [record.name for record in RECORDS]
     close = difflib.get_close_matches(name.lower(), known, n=3)
-    hint = f"; did you mean {' or '.join(close)}?" if close else "."
-    raise WeightsError(f"No weights are named {name!r}{hint} Known names: {', '.join(known)}.")
+    hint = f"did you mean {' or '.join(close)}? There" if close else "there"
+    raise WeightsError(f"no weights are named {name!r}; {hint} are: {', '.join(known)}")
 
 
 def published(source: str | os.PathLike[str]) -> WeightsRecord | None:

@@ -55,7 +55,7 @@ def cache_dir() -> Path:
     try:
         return Path(os.environ.get(CACHE_VARIABLE) or "~/.cache/vizion3d/models").expanduser()
     except RuntimeError as error:
-        raise WeightsError(f"No home folder for the cache of weights: set {CACHE_VARIABLE} to a folder.") from error
+        raise WeightsError(f"no home folder for the cache of weights: set {CACHE_VARIABLE} to a folder") from error
 
 
 def cache_path(name_or_url: str) -> Path:
@@ -95,14 +95,14 @@ def resolve(
     if not remote.cached:
         integrity.forget(remote.file)
         if offline or (offline is None and _offline_by_environment()):
-            reason = f"It is not in the cache and offline mode is on ({OFFLINE_VARIABLE})."
+            reason = f"they are not in the cache and offline mode is on ({OFFLINE_VARIABLE})"
             raise _unavailable(remote, reason, f"{OFFLINE_VARIABLE}=0 vizion3d weights get {remote.label}")
         try:
             _fetch(remote, progress)
         except WeightsError as error:
             raise _unavailable(remote, str(error)) from error
         except OSError as error:
-            reason = f"The cache folder cannot be used: {error}. Set {CACHE_VARIABLE} to a folder that can be written."
+            reason = f"the cache folder cannot be used: {error}; set {CACHE_VARIABLE} to a folder that can be written"
             raise _unavailable(remote, reason) from error
     integrity.check(remote.file, expected=remote.sha256)
     return remote.file
@@ -116,7 +116,7 @@ def verify(name_or_url: str) -> Path:
     """
     remote = _remote(name_or_url)
     if not remote.cached:
-        raise WeightsError(f"{remote.label} is not in the cache ({remote.file}).")
+        raise WeightsError(f"{remote.label} is not in the cache ({remote.file})")
     integrity.check(remote.file, expected=remote.sha256, always_hash=True)
     return remote.file
 
@@ -151,11 +151,11 @@ def _local_file(source: str | os.PathLike[str]) -> Path | None:
             return path
         is_folder = path.is_dir()
     except (OSError, ValueError, RuntimeError) as error:  # too long, a null in it, or no such user's home
-        raise WeightsError(f"The weights file {without_secrets(text)!r} cannot be looked at: {_words(error)}.") from None
+        raise WeightsError(f"the weights file {without_secrets(text)!r} cannot be looked at: {_words(error)}") from None
     if not is_path and not path.suffix and path.name == text:
         return None  # Looks like a misspelt name, and is told so.
     kind = "is a folder, not a weights file" if is_folder else "does not exist"
-    raise WeightsError(f"The weights file {without_secrets(text)!r} {kind}. Give a file, an http(s) address or a known name.")
+    raise WeightsError(f"the weights file {without_secrets(text)!r} {kind}: give a file, an http(s) address or a known name")
 
 
 def _words(error: Exception) -> str:
@@ -208,6 +208,6 @@ def _unavailable(remote: _Remote, reason: str, command: str = "") -> WeightsErro
     """The error about weights that could not be had; `command` would fetch them, "" if that has just failed."""
     fetch = f"  fetch them with:    {command}\n  or bring the file:  " if command else "  bring the file:     "
     return WeightsError(
-        f"The weights {remote.label} cannot be had. {reason}\n{fetch}{remote.address.shown}\n"
+        f"the weights {remote.label} cannot be had: {reason}\n{fetch}{remote.address.shown}\n"
         f"  to this place:      {remote.file}"
     )

@@ -188,7 +188,7 @@ def test_only_a_mapping_of_tensors_will_do(tmp_path: Path, content: object, word
 
 
 def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"Cannot read the weights file .*net.pth: No such file"):
+    with pytest.raises(WeightsError, match=r"cannot read the weights file .*net.pth: No such file"):
         read_state_dict(tmp_path / "net.pth")
 
 

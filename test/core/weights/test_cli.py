@@ -40,7 +40,7 @@ def test_cli_get_goes_on_after_a_failure(server: Server, capsys: pytest.CaptureF
     assert run_cli("get", "s2m3", url) == 1
     out, err = capsys.readouterr()
     assert out == f"{cache_path(url)}\n"
-    assert "No weights are named 's2m3'" in err
+    assert "no weights are named 's2m3'" in err
     assert run_cli("get", url) == 0
 
 

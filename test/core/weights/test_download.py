@@ -125,9 +125,9 @@ def test_no_server_at_all(server: Server) -> None:
     [
         (Reply(b"<html>Log in</html>", headers={"Content-Type": "text/html; charset=utf-8"}), "a web page"),
         (Reply(b'{"error": "expired"}', headers={"Content-Type": "application/json"}), "text, not weights: .*expired"),
-        (Reply(b"one moment, please\n"), "What came is text, not weights: it begins 'one moment, please"),
+        (Reply(b"one moment, please\n"), "what came is text, not weights: it begins 'one moment, please"),
         (Reply(gzip.compress(BODY)), "is compressed by gzip"),
-        (Reply(BODY[:-40], length=False), "What came is cut short"),
+        (Reply(BODY[:-40], length=False), "what came is cut short"),
         (Reply(b""), "sent 0 bytes where some were announced"),
         (Reply(headers={"X-Linked-Size": "1000"}), f"sent {len(BODY)} bytes where 1000 were announced"),
         (Reply(headers={"X-Linked-Size": "400000"}, etag=None), f"closed after {len(BODY)} of 400000 bytes"),

@@ -53,7 +53,7 @@ def test_records_that_share_a_file_name_agree_on_everything_a_file_name_can_tell
     [("depth-anything-v2-smal", "depth-anything-v2-small"), ("S2M2-L", "s2m2-l"), ("s2m2l", "s2m2-l")],
 )
 def test_a_typo_is_answered_with_the_name_that_was_meant(typo: str, meant: str) -> None:
-    with pytest.raises(WeightsError, match=f"{typo}.*did you mean.*{meant}.*Known names: depth-anything-v2-small, "):
+    with pytest.raises(WeightsError, match=f"{typo}.*did you mean.*{meant}.*There are: depth-anything-v2-small, "):
         resolve(typo)
 
 
