@@ -40,7 +40,7 @@ setup(
         # Engines, with what builds them; on a robot that only runs them openvino or onnxruntime alone does.
         "openvino": ["openvino", "onnx", "onnxscript"],
         "onnx": ["onnxruntime", "onnx", "onnxscript"],
-        "test": ["pytest", "hypothesis"],
+        "test": ["pytest", "hypothesis", "safetensors"],
         "dev": [
             "pytest",
             "pytest-xdist",

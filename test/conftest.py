@@ -64,6 +64,23 @@ def vits_file(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def da3_metric_file(tmp_path_factory) -> Path:
+    """Generated weights of a very small Depth Anything 3, metric by its name, in safetensors."""
+    save_file = pytest.importorskip("safetensors.torch", reason="safetensors is not installed").save_file
+    import torch
+    from generated_weights import depth_anything_3_state_dict
+
+    from vizion3d.lifting.models.depth_anything_3 import CONFIGS, DepthAnything3
+
+    with torch.device("meta"):
+        network = DepthAnything3(CONFIGS["tiny"])
+    path = tmp_path_factory.mktemp("weights") / "depth-anything-3-metric-tiny.safetensors"
+    shapes = {f"model.{key}": tensor.shape for key, tensor in network.state_dict().items()}
+    save_file(depth_anything_3_state_dict(shapes), path)
+    return path
+
+
+@pytest.fixture(scope="session")
 def s2m2_file(tmp_path_factory) -> Path:
     """Generated weights of a very small S2M2."""
     import torch

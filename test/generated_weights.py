@@ -37,6 +37,35 @@ def _depth_anything_tensor(key: str, shape: tuple[int, ...], embed_gain: float) 
     return value.astype(np.float32)
 
 
+def depth_anything_3_state_dict(shapes: Mapping[str, Sequence[int]], gain: float = 1.0) -> dict[str, torch.Tensor]:
+    """Weights for a Depth Anything 3 network, by its keys in the file; `gain` is that of embedding and layer scales."""
+    return {key: torch.from_numpy(_depth_anything_3_tensor(key, tuple(shape), gain)) for key, shape in shapes.items()}
+
+
+def _depth_anything_3_tensor(key: str, shape: tuple[int, ...], gain: float) -> np.ndarray:
+    noise = np.random.Generator(np.random.PCG64(zlib.crc32(key.encode()))).standard_normal(shape)
+    kind = key.rsplit(".", 1)[-1]
+    if kind == "gamma":
+        value = gain * (0.3 + 0.06 * noise)
+    elif key == "model.head.scratch.output_conv2.2.bias":
+        value = 0.5 + 0.05 * noise
+    elif key == "model.head.scratch.sky_output_conv2.2.bias":
+        value = -0.4 + 0.05 * noise
+    elif kind in ("cls_token", "pos_embed"):
+        value = (0.5 * gain) * noise
+    elif kind == "bias":
+        value = 0.05 * noise
+    elif len(shape) == 1:
+        value = 1 + 0.1 * noise
+    else:
+        transposed = key.endswith(("resize_layers.0.weight", "resize_layers.1.weight"))
+        fan_in = shape[0] if transposed else math.prod(shape[1:])
+        value = noise * (1 / np.sqrt(fan_in)) * (0.5 if key.endswith("output_conv2.2.weight") else 1)
+    if ".patch_embed.proj." in key:
+        value = value * gain
+    return value.astype(np.float32)
+
+
 def sha256(state_dict: Mapping[str, torch.Tensor]) -> str:
     """Hash of all tensors as little-endian float32, keys in sorted order."""
     digest = hashlib.sha256()

@@ -28,6 +28,7 @@ CORE = {
     "rectify": "camera errors lens_rays records cv2 numpy",
     "geometry": "camera torch",
     "bit_depth": "errors options numpy",
+    "exif": "errors PIL",
     "images": "bit_depth errors options cv2 numpy PIL torch",
     "pointcloud": "errors records numpy open3d",
     "results": "pointcloud records numpy open3d",
@@ -36,7 +37,7 @@ CORE = {
     "weights": "__version__ errors safetensors torch",
     # the two tasks, which never know each other
     "lifting": "camera errors geometry images lens_rays option_records options pointcloud records results runtime weights "
-    "numpy torch",
+    "cv2 numpy torch",
     "stereo": "camera errors geometry images option_records options pointcloud records rectify results runtime "
     "weights cv2 numpy torch",
     # around them
@@ -44,7 +45,7 @@ CORE = {
     "networks": "camera errors lifting option_records options stereo synthetic weights torch",
     "synthetic": "camera errors evaluate lens_rays records rectify numpy",
     "visualize": "errors cv2 numpy",
-    "cli": "__version__ calibration_files camera errors evaluate images lens_rays lifting networks option_records options "
+    "cli": "__version__ calibration_files camera errors evaluate exif images lens_rays lifting networks option_records options "
     "rectify runtime stereo synthetic visualize weights cv2 numpy",
 }
 MESSAGES = "builtin_interfaces sensor_msgs std_msgs stereo_msgs"

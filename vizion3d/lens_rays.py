@@ -31,6 +31,9 @@ _PROFILE_SAMPLES = 4096
 # The fold is looked for in so many directions, at every so many-th sample.
 _DIRECTIONS = 720
 _FOLD_STRIDE = 8
+# A raw image is looked at in so many columns and rows for what its lens does to metres; so much is let pass.
+_STRETCH_SAMPLES = 65
+_MAX_STRETCH = 1.1
 # So many pixels at a time that their intermediate results stay in the cache, which is faster by a third.
 _PIXELS_PER_BLOCK = 1 << 14
 
@@ -80,6 +83,51 @@ def kept_rays(calibration: Calibration, image_size: tuple[int, int], rectified: 
     rays = pixel_rays(calibration, image_size, rectified=rectified).astype(np.float32)
     rays.flags.writeable = False
     return rays
+
+
+def metric_stretch(calibration: Calibration, image_size: tuple[int, int] | None = None) -> np.ndarray:
+    """How many times too long the metres may come out that a network takes from the one focal length K says, in a raw image.
+
+    Away from its centre a wide lens magnifies less than a pinhole camera, and not equally in all directions. What looks smaller
+    is taken for farther: this is the ratio in the direction where it is largest.
+
+    Args:
+        calibration: as published with the image.
+        image_size: (width, height) of the image at hand, if it may differ from what the calibration announces.
+
+    Returns:
+        (65, 65) float64, at points spread evenly over the image from corner to corner; NaN where there is no ray.
+
+    Raises:
+        CalibrationError: see `pixel_rays`.
+    """
+    camera = pinhole_part(calibration, image_size)
+    x = (np.linspace(0, max(1, camera.width - 1), _STRETCH_SAMPLES) - camera.cx) / camera.fx
+    y = (np.linspace(0, max(1, camera.height - 1), _STRETCH_SAMPLES) - camera.cy) / camera.fy
+    image = np.stack(np.meshgrid(x, y), axis=-1)
+    distortion = _Distortion.from_calibration(calibration)
+    rays = distortion.undistort(image.reshape(-1, 2), _MAX_ERROR_PX / max(camera.fx, camera.fy)).reshape(image.shape)
+    jacobian = np.stack(np.gradient(rays, y, x, axis=(0, 1)), axis=-1)
+    known = np.isfinite(jacobian).all(axis=(2, 3))
+    stretch = np.full(known.shape, np.nan)
+    stretch[known] = np.linalg.norm(jacobian[known], ord=2, axis=(1, 2))
+    return stretch
+
+
+@lru_cache(maxsize=8)
+def wide_lens_trouble(calibration: Calibration, image_size: tuple[int, int]) -> str:
+    """What a raw image's lens does to metres from one focal length; "" if they stay within a tenth. See `metric_stretch`."""
+    if _Distortion.from_calibration(calibration) == _NO_DISTORTION:
+        return ""
+    stretch = metric_stretch(calibration, image_size)
+    largest = np.nanmax(stretch, initial=1.0)
+    if largest <= _MAX_STRETCH:
+        return ""
+    wrong = (stretch[np.isfinite(stretch)] > _MAX_STRETCH).mean()
+    return (
+        f"the lens has no one focal length: metres may be more than a tenth too long in {100 * wrong:.0f} % of the raw image "
+        f"and up to {largest:.1f} times at its edge; rectify it first"
+    )
 
 
 def project_to_pixels(calibration: Calibration, rays: np.ndarray, image_size: tuple[int, int] | None = None) -> np.ndarray:

@@ -108,7 +108,7 @@ class MonoOptions(ImageOptions, RunOptions):
 
     input_size: int = option(
         518,
-        "shorter side of the image in the network; larger is finer and slower",
+        "shorter side of the image in Depth Anything V2; larger is finer and slower",
         unit="pixels",
         limits=(14, 4096),
         read_only=True,
@@ -119,8 +119,8 @@ class MonoOptions(ImageOptions, RunOptions):
 class _MonoModel(Options):
     model: str = option(
         MONO_MODEL,
-        "Depth Anything V2 weights: a name from `vizion3d weights list`, a path or an address. Depth is relative (not metres) "
-        "unless these are metric weights",
+        "weights of Depth Anything V2 or 3: a name from `vizion3d weights list`, a path or an address. Depth is relative (not "
+        "metres) unless these are metric weights",
         read_only=True,
     )
     max_depth: float = option(

@@ -12,7 +12,7 @@ from typing import Any
 
 from vizion3d.bit_depth import Levels
 from vizion3d.errors import Vizion3dError
-from vizion3d.lifting import MonoDepthEstimator
+from vizion3d.lifting import DepthKind, MonoDepthEstimator
 from vizion3d_ros import mono_frames
 from vizion3d_ros.depth_node import DepthNode
 from vizion3d_ros.program import run
@@ -23,8 +23,8 @@ from vizion3d_ros.worker import Worker
 class MonoDepthNode(DepthNode[MonoSettings, MonoDepthEstimator]):
     """Depth from one camera. Topics are in `mono_frames`, parameters in `MonoSettings`.
 
-    Without CameraInfo, depth and inverse depth are published and the point cloud waits.
-    For the arguments see `DepthNode`.
+    Without CameraInfo, depth and inverse depth are published and the point cloud waits. A network that takes its metres from
+    the focal length waits altogether. For the arguments see `DepthNode`.
     """
 
     def __init__(
@@ -45,8 +45,9 @@ class MonoDepthNode(DepthNode[MonoSettings, MonoDepthEstimator]):
             **node_arguments,
         )
         if not self.estimator.is_metric:
+            wrong = "scale and shape" if self.estimator.model.kind is DepthKind.INVERSE else "scale and offset"
             self.get_logger().warning(
-                "depth is RELATIVE: the order of distances is right, their scale and shape are not, although the messages have "
+                f"depth is RELATIVE: the order of distances is right, their {wrong} are not, although the messages have "
                 "metres as their unit. For metres choose metric weights (vizion3d weights list)"
             )
 
@@ -72,19 +73,26 @@ class MonoDepthNode(DepthNode[MonoSettings, MonoDepthEstimator]):
         self._levels = self._levels.under(settings)
         with self.diagnostics.stage("decode"):
             view = mono_frames.decode(messages, self._levels)
+        camera = view.camera(settings)
+        self.estimator.require_camera(camera, self._without_camera(view))
+        if self.estimator.needs_camera and (trouble := view.wide_lens(settings)):
+            self.warn("wide lens", trouble)
         with self.diagnostics.stage("estimate"):
-            prediction = self.estimator.estimate(view.rgb, view.camera(settings))
+            prediction = self.estimator.estimate(view.rgb, camera)
         self.publish(mono_frames.outputs(prediction, view, settings))
         if view.info is None:
-            self.warn(
-                "no camera_info",
-                f"no CameraInfo with the stamp of the image on {self.resolve_topic_name('camera_info')}: depth goes on, "
-                "points2 and depth/camera_info wait for it",
-            )
+            waits = "depth goes on, points2 and depth/camera_info wait for it"
+            self.warn("no camera_info", f"{self._without_camera(view)}: {waits}")
         elif trouble := view.trouble(settings):
             self.warn(
                 "broken camera_info", f"{trouble}; depth goes on, points2 and depth/camera_info wait for a good CameraInfo"
             )
+
+    def _without_camera(self, view: mono_frames.MonoView) -> str:
+        """Why there is no camera."""
+        if view.info is None:
+            return f"no CameraInfo with the stamp of the image on {self.resolve_topic_name('camera_info')}"
+        return view.trouble(self.settings)
 
 
 def main(args: list[str] | None = None) -> int:

@@ -13,7 +13,7 @@ import torch
 from vizion3d.bit_depth import Levels
 from vizion3d.camera import Calibration, PinholeCamera
 from vizion3d.errors import CalibrationError
-from vizion3d.lens_rays import check_lens, pinhole_part, pixel_rays
+from vizion3d.lens_rays import check_lens, pinhole_part, pixel_rays, wide_lens_trouble
 from vizion3d.lifting import MonoPrediction
 from vizion3d_ros import conversions
 from vizion3d_ros.messages import CameraInfo, Image, PointCloud2
@@ -64,6 +64,12 @@ class MonoView(NamedTuple):
         except CalibrationError as error:
             return str(error)
         return ""
+
+    def wide_lens(self, settings: MonoFrameSettings) -> str:
+        """What the lens does to metres that are taken from the focal length of this camera; "" if nothing much."""
+        if self.info is None or settings.rectified or self.trouble(settings):
+            return ""
+        return wide_lens_trouble(conversions.calibration_from_camera_info(self.info), self.size_wh)
 
 
 def decode(messages: Sequence[Any], levels: Levels | None = None) -> MonoView:

@@ -119,7 +119,7 @@ def test_two_maps_of_either_kind(folder, capsys):
 def test_one_picture_and_a_mono_model(folder, vits_file, capsys):
     arguments = ["--truth", "depth_mm.png", "--encoding", "nyu", "--model", str(vits_file), "--device", "cpu"]
     rows, text = run(capsys, PAIR[0], *arguments)
-    assert "the model is relative: its inverse depth is scaled and shifted" in text
+    assert "the model gives relative inverse depth: it is scaled and shifted" in text
     assert rows[0][3] == "density %" and rows[2][2] == "all"
 
 

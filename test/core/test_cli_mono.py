@@ -97,7 +97,7 @@ def test_pictures_become_depth_colours_and_clouds(folder):
     assert {path.name for path in Path("new/folder").iterdir()} == files_of("a", "b")
     assert all(path.stat().st_size > 100 for path in Path("new/folder").iterdir())
     first, *lines = done.stdout.splitlines()
-    assert re.fullmatch(r"vits\.pth on .*, float\d+, relative depth, NOT metres", first)
+    assert re.fullmatch(r"vits\.pth on .*, float\d+, relative inverse depth, NOT metres", first)
     for name, line in zip(("a", "b"), lines, strict=True):
         pattern = rf"{name}\.png: 62x48, 0\.50 to 10\.00 pseudo-metres, \d+ ms -> new/folder/{name}_\*"
         assert re.fullmatch(pattern, line), line

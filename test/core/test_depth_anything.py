@@ -2,15 +2,15 @@
 """The Depth Anything V2 network against golden vectors, and what must not change its numbers."""
 
 import json
-import re
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from depth_anything_stages import GOLDEN, check_all, golden_shapes, prefixed, rule_image, stages, watched
 from generated_weights import depth_anything_state_dict, sha256
+from golden_vectors import relative_error
 from torch import Tensor
 
 from vizion3d.errors import InputError
@@ -24,8 +24,8 @@ from vizion3d.lifting.models.depth_anything import (
 )
 from vizion3d.lifting.models.depth_anything.position import position_table
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 KEYS = json.loads((GOLDEN / "dav2_keys.json").read_text())
+BLOCKS = "pretrained.blocks"
 ALL_CONFIGS = CONFIGS | {
     "tiny_mlp": DepthAnythingConfig(64, 4, 2, (0, 1, 2, 3), 32, (24, 32, 48, 64)),
     "tiny_swiglu": DepthAnythingConfig(40, 5, 2, (0, 1, 3, 4), 16, (8, 16, 24, 40), swiglu=True),
@@ -38,18 +38,9 @@ WEIGHTS_SHA256 = {
 }
 
 
-def golden_shapes(name: str) -> dict[str, tuple[int, ...]]:
-    """Every key and shape of a weights file; the stored copy holds the transformer block once."""
-    keys = KEYS[name]
-    shapes = dict(keys["rest"])
-    for index in range(keys["blocks"]):
-        shapes |= {f"pretrained.blocks.{index}.{key}": shape for key, shape in keys["block"].items()}
-    return {key: tuple(shape) for key, shape in shapes.items()}
-
-
 @lru_cache
 def weights(name: str) -> dict[str, Tensor]:
-    return depth_anything_state_dict(golden_shapes(name), EMBED_GAINS.get(name, 1.0))
+    return depth_anything_state_dict(golden_shapes(KEYS[name], BLOCKS), EMBED_GAINS.get(name, 1.0))
 
 
 def network(name: str, max_depth_m: float | None = None) -> DepthAnythingV2:
@@ -68,68 +59,9 @@ def estimate(model: DepthAnythingV2, image: np.ndarray, input_size: int) -> dict
 
 def estimate_stages(model: DepthAnythingV2, image: np.ndarray, input_size: int) -> dict[str, Tensor]:
     """As `estimate`, with what flows between the modules."""
-    seen: dict[str, Tensor] = {}
-    hooks = []
-
-    def watch(name, module):
-        hooks.append(module.register_forward_hook(lambda _module, _args, output: seen.update({name: output})))
-
-    def watch_input(name, module):
-        hooks.append(module.register_forward_pre_hook(lambda _module, args: seen.update({name: args[0]})))
-
-    encoder, decoder, scratch = model.pretrained, model.depth_head, model.depth_head.scratch
-    watch("patch_tokens", encoder.patch_embed)
-    watch_input("tokens_in", encoder.blocks[0])
-    for index, block in enumerate(encoder.blocks):
-        watch(f"block_{index}", block)
-    for tap in range(4):
-        watch_input(f"feat_{tap}", decoder.projects[tap])
-        watch(f"proj_{tap}", decoder.projects[tap])
-        watch(f"resized_{tap}", decoder.resize_layers[tap])
-        watch(f"rn_{tap + 1}", scratch.get_submodule(f"layer{tap + 1}_rn"))
-        watch(f"path_{tap + 1}", scratch.get_submodule(f"refinenet{tap + 1}"))
-    watch("head_conv1", scratch.output_conv1)
-    watch_input("head_up", scratch.output_conv2)
-    watch("pre_act", scratch.output_conv2)
-    seen |= estimate(model, image, input_size)
-    for hook in hooks:
-        hook.remove()
-
-    grid = seen["patch_tokens"].shape[-2:]
-    seen["pos_embed_used"] = position_table(encoder.pos_embed, *grid)
-    for name in ("patch_tokens", "feat_0", "feat_1", "feat_2", "feat_3"):
-        seen[name] = seen[name].flatten(2).transpose(1, 2)
-    return seen
-
-
-def prefixed(prefix: str, arrays: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {f"{prefix}_{name}": array for name, array in arrays.items()}
-
-
-def error(found: Tensor, expected: np.ndarray) -> float:
-    assert found.shape == expected.shape
-    return float(np.abs(found.numpy() - expected).max() / np.abs(expected).max())
-
-
-def check_all(golden, found: dict[str, Tensor], record_property, limit: float = 2e-5) -> None:
-    """Compare every array of a golden file; a name that ends in _s7 holds every 7th row and column."""
-    errors = {}
-    for name in set(golden.files) - {"image", "wide_image", "meta"}:
-        base, step = re.fullmatch(r"(.+?)(?:_s(\d+))?", name).groups()
-        step = int(step or 1)
-        errors[name] = error(found[base][..., ::step, ::step] if step > 1 else found[base], golden[name])
-        record_property(name, errors[name])
-    assert {name: value for name, value in errors.items() if not value <= limit} == {}
-
-
-def rule_image(height: int, width: int) -> np.ndarray:
-    """The picture the golden vectors were made with."""
-    turn = 2 * np.pi
-    y, x = np.mgrid[:height, :width] / np.array([height, width]).reshape(2, 1, 1)
-    red = 0.5 + 0.25 * np.sin(turn * (3 * x + 2 * y)) + 0.15 * np.cos(turn * (7 * x - 5 * y))
-    green = 0.5 + 0.25 * np.cos(turn * (2 * x - 4 * y) + 0.7) + 0.15 * np.sin(turn * (11 * x + 9 * y))
-    blue = 0.5 + 0.30 * np.sin(turn * 6 * x * y + 0.3) + 0.10 * np.cos(turn * (17 * x + 13 * y))
-    return np.clip(np.floor(255 * np.stack([red, green, blue], axis=-1) + 0.5), 0, 255).astype(np.uint8)
+    with watched(model.pretrained, model.depth_head) as seen:
+        seen |= estimate(model, image, input_size)
+    return stages(seen, model.pretrained)
 
 
 @pytest.fixture(autouse=True)
@@ -142,7 +74,7 @@ def inference():
 def test_keys_and_shapes_are_those_of_the_weights_files(name):
     with torch.device("meta"):
         model = DepthAnythingV2(ALL_CONFIGS[name])
-    assert {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()} == golden_shapes(name)
+    assert {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()} == golden_shapes(KEYS[name], BLOCKS)
 
 
 @pytest.mark.parametrize("name", WEIGHTS_SHA256)
@@ -191,7 +123,7 @@ def test_position_table_is_the_offset_bicubic_interpolation(grid):
         table = F.interpolate(table, scale_factor=factors, mode="bicubic").flatten(2).transpose(1, 2)
         expected = torch.cat([stored[:, :1], table], dim=1)
     limit = 0 if grid == (37, 37) else 1e-5
-    assert error(position_table(stored, *grid), expected.numpy()) <= limit
+    assert relative_error(position_table(stored, *grid), expected) <= limit
 
 
 def test_position_table_is_computed_in_float32_in_half_precision():
@@ -265,4 +197,4 @@ def test_onnx_graph_with_free_height_and_width_equals_torch():
     for size in ((56, 182), (518, 518)):  # one with a stretched position table, one without
         x = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
         (found,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
-        assert error(torch.from_numpy(found), model(x).numpy()) < 2e-5
+        assert relative_error(found, model(x)) < 2e-5

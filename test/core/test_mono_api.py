@@ -27,6 +27,7 @@ from vizion3d.lifting import (
     DepthEstimationAdvanceConfig,
     DepthEstimationCommand,
     DepthEstimationResult,
+    DepthKind,
     MonoDepthEstimator,
     api,
 )
@@ -85,7 +86,8 @@ def png(image: np.ndarray, orientation: int = 1) -> bytes:
 
 
 def result_of_depth(depth: np.ndarray, is_metric: bool = False) -> DepthEstimationResult:
-    return DepthEstimationResult(depth, "weights.pth", None, DepthEstimationCommand("room.png"), is_metric)
+    kind = DepthKind.METRES if is_metric else DepthKind.INVERSE
+    return DepthEstimationResult(depth, "weights.pth", None, DepthEstimationCommand("room.png"), kind)
 
 
 def reference_counts(depth: np.ndarray) -> np.ndarray:
@@ -511,7 +513,10 @@ def test_missing_weights_are_refused_with_what_to_do(run, monkeypatch, tmp_path)
 
 def test_other_weights_are_refused(run, tmp_path):
     torch.save({"layer.weight": torch.zeros(3)}, tmp_path / "other.pth")
-    with pytest.raises(WeightsError, match="other.pth is not Depth Anything V2: it is a file with tensors named layer.weight"):
+    with pytest.raises(
+        WeightsError,
+        match="other.pth is not Depth Anything V2 or Depth Anything 3: it is a file with tensors named layer.weight",
+    ):
         run(model_backend=tmp_path / "other.pth")
     (tmp_path / "text.pth").write_text("no weights")
     with pytest.raises(WeightsError, match="text.pth is text, not weights"):

@@ -192,7 +192,7 @@ def test_a_registry_name_brings_its_range_along(vits_file, tmp_path, monkeypatch
 
 def test_without_a_range_depth_is_said_to_be_relative(estimator):
     assert not estimator.is_metric
-    assert "relative depth, NOT metres" in estimator.describe()
+    assert "relative inverse depth, NOT metres" in estimator.describe()
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,9 @@ def test_a_third_mono_network_brings_kind_mask_and_its_need_of_a_camera(toys):
     assert (prediction.depth_m[1:] == 40.0).all()
     rays = np.zeros((4, 6, 2))
     assert len(prediction.point_cloud(rgb, rays).dense().points) == 18
-    with pytest.raises(InputError, match="toy needs the focal length"):
+    with pytest.raises(
+        InputError, match=r"toy_mono\.pth gives metres only with the focal length of the camera; pass the camera"
+    ):
         estimator.estimate(rgb)
 
 
@@ -73,7 +75,7 @@ def test_published_weights_of_the_other_task_are_refused_before_they_are_fetched
     monkeypatch.setenv("VIZION3D_OFFLINE", "1")
     with pytest.raises(WeightsError, match="depth-anything-v2-small is not S2M2 or LAS2: it is Depth Anything V2"):
         StereoDepthEstimator("depth-anything-v2-small")
-    with pytest.raises(WeightsError, match="s2m2-s is not Depth Anything V2: it is S2M2"):
+    with pytest.raises(WeightsError, match="s2m2-s is not Depth Anything V2 or Depth Anything 3: it is S2M2"):
         MonoDepthEstimator("s2m2-s")
 
 

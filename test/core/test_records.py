@@ -31,7 +31,7 @@ def records(frame, rig, prediction) -> list:
     result = StereoDepth().run(command)
     mono = MonoPrediction(torch.rand(48, 64), DepthKind.INVERSE)
     mono_result = DepthEstimationResult(
-        mono.output.numpy(), "weights", None, DepthEstimationCommand("room.png"), is_metric=False
+        mono.output.numpy(), "weights", None, DepthEstimationCommand("room.png"), kind=DepthKind.INVERSE
     )
     return [prediction, result, result.cloud, mono, mono_result, frame]
 
@@ -97,13 +97,13 @@ def test_a_wrong_pixel_costs_that_pixel_alone(kind, wrong):
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-@pytest.mark.parametrize("is_metric", [False, True])
-def test_the_page_shows_what_is_right_about_a_map_with_a_wrong_pixel(wrong, is_metric):
+@pytest.mark.parametrize("kind", DepthKind)
+def test_the_page_shows_what_is_right_about_a_map_with_a_wrong_pixel(wrong, kind):
     right = np.linspace(1, 5, 48 * 64, dtype=np.float32).reshape(48, 64)
     spoilt = right.copy()
     spoilt[10, 20] = wrong
     command = DepthEstimationCommand("room.png")
-    expected, found = (DepthEstimationResult(depth, "w", None, command, is_metric=is_metric) for depth in (right, spoilt))
+    expected, found = (DepthEstimationResult(depth, "w", None, command, kind=kind) for depth in (right, spoilt))
     assert (found.min_depth, found.max_depth) == (expected.min_depth, expected.max_depth) == (1, 5)
     picture = expected.depth_image_array.copy()
     picture[10, 20] = 0
@@ -116,7 +116,7 @@ def test_the_page_shows_what_is_right_about_a_map_with_a_wrong_pixel(wrong, is_m
 @pytest.mark.parametrize("wrong", WRONG)
 def test_maps_without_a_finite_pixel_are_empty(wrong):
     nothing = np.full((4, 6), wrong, np.float32)
-    result = DepthEstimationResult(nothing, "w", None, DepthEstimationCommand("room.png"), is_metric=False)
+    result = DepthEstimationResult(nothing, "w", None, DepthEstimationCommand("room.png"), kind=DepthKind.INVERSE)
     assert np.isnan((result.min_depth, result.max_depth)).all()
     assert not result.depth_image_array.any()
     assert np.isnan(relative_cloud_depth(nothing)).all()

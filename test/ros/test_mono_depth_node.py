@@ -98,7 +98,7 @@ def test_outputs_of_a_raw_image_with_distortion(ros, vits_file, picture):
     v, u = np.mgrid[:120, :160]
     assert np.abs(pixels.reshape(120, 160, 2) - np.stack((u, v), axis=-1)).max() < 0.05
 
-    assert "depth is RELATIVE" in node.log and "relative depth, NOT metres" in node.log
+    assert "depth is RELATIVE" in node.log and "relative inverse depth, NOT metres" in node.log
 
 
 def test_metric_weights_give_metres_and_a_rectified_image_uses_P(ros, vits_file, picture):

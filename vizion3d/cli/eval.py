@@ -265,10 +265,12 @@ def _judge_map(options: argparse.Namespace) -> Iterator[_Judged]:
 
 def _mono_depth(options: argparse.Namespace, truth_m: np.ndarray) -> np.ndarray:
     """Depth of one picture by a mono model; a relative one is scaled and shifted to the truth, and that is said."""
+    from vizion3d.calibration_files import load_calibration
     from vizion3d.errors import InputError
     from vizion3d.evaluate.predict import aligned_depth
     from vizion3d.images import load_rgb
-    from vizion3d.lifting import MonoDepthEstimator
+    from vizion3d.lens_rays import pinhole_part
+    from vizion3d.lifting import DepthKind, MonoDepthEstimator
 
     if not options.model or len(options.model) != 1 or options.model[0] in ("sgbm", _BASELINE):
         raise InputError("one picture needs one mono model; give --model with the name or path of its weights")
@@ -279,11 +281,15 @@ def _mono_depth(options: argparse.Namespace, truth_m: np.ndarray) -> np.ndarray:
     estimator = MonoDepthEstimator(
         options.model[0], options.device, input_size=options.input_size, max_depth_m=options.max_depth or None
     )
-    prediction = estimator.estimate(rgb)
+    size_wh = rgb.shape[1], rgb.shape[0]
+    camera = pinhole_part(load_calibration(options.calib[0], size_wh), size_wh) if options.calib else None
+    estimator.require_camera(camera, "give --calib FILE")
+    prediction = estimator.estimate(rgb, camera)
     if prediction.is_metric:
         return prediction.depth_m.cpu().double().numpy()
-    print("the model is relative: its inverse depth is scaled and shifted to fit the truth best")
-    return aligned_depth(prediction.inverse_depth.cpu().double().numpy(), truth_m)
+    print(f"the model gives {prediction.kind.value}: it is scaled and shifted to fit the truth best")
+    is_inverse = prediction.kind is DepthKind.INVERSE
+    return aligned_depth(prediction.known.cpu().double().numpy(), truth_m, is_inverse=is_inverse)
 
 
 def _encoding(text: str | None) -> Encoding | None:

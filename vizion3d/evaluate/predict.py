@@ -114,18 +114,21 @@ def opencv_sgbm(case: StereoCase) -> Answer:
     return Answer(disparity_px, max_disparity_px=float(search_range), seconds=seconds)
 
 
-def aligned_depth(inverse_depth: np.ndarray, truth_m: np.ndarray) -> np.ndarray:
-    """Relative inverse depth as metres, by the scale and shift that fit the true inverse depth best (least squares).
+def aligned_depth(relative: np.ndarray, truth_m: np.ndarray, *, is_inverse: bool = True) -> np.ndarray:
+    """A relative map as metres, by the scale and shift that fit the true (inverse) depth best (least squares).
 
     Args:
-        inverse_depth: (H, W) of unknown scale and shift, NaN where there is none.
+        relative: (H, W) of unknown scale and shift, NaN where there is none.
         truth_m: (H, W) metres, NaN where unknown.
+        is_inverse: the map is of inverse depth, not of depth.
 
     Returns:
         (H, W) float64 metres, NaN where there is none or it would lie behind the camera.
     """
-    both = np.isfinite(inverse_depth) & np.isfinite(truth_m) & (truth_m > 0)
-    p = inverse_depth[both]
-    (scale, shift), *_ = np.linalg.lstsq(np.stack([p, np.ones_like(p)], axis=1), 1 / truth_m[both], rcond=None)
-    inverse_m = scale * inverse_depth + shift
-    return np.divide(1.0, inverse_m, out=np.full(inverse_m.shape, np.nan), where=inverse_m > 0)
+    both = np.isfinite(relative) & np.isfinite(truth_m) & (truth_m > 0)
+    known, truth = relative[both], truth_m[both]
+    target = 1 / truth if is_inverse else truth
+    (scale, shift), *_ = np.linalg.lstsq(np.stack([known, np.ones_like(known)], axis=1), target, rcond=None)
+    fitted = scale * relative + shift
+    fitted[~(fitted > 0)] = np.nan
+    return 1 / fitted if is_inverse else fitted

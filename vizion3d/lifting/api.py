@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from vizion3d.camera import Calibration, PinholeCamera
 from vizion3d.errors import InputError
 from vizion3d.geometry import points_along
 from vizion3d.images import ImageInput, load_rgb
-from vizion3d.lens_rays import kept_rays, pinhole_part
+from vizion3d.lens_rays import kept_rays, pinhole_part, wide_lens_trouble
 from vizion3d.lifting.estimator import MonoDepthEstimator
 from vizion3d.lifting.models import DepthKind
 from vizion3d.lifting.prediction import PSEUDO_FAR_M, PSEUDO_NEAR_M, MonoPrediction
@@ -26,6 +27,8 @@ from vizion3d.pointcloud import PointCloud
 from vizion3d.records import HoldsArrays
 from vizion3d.results import DepthResult, far_end
 from vizion3d.runtime.loaded import LoadedModels
+
+_LOG = logging.getLogger(__name__)
 
 _COUNTS_PER_METRE = 6553  # of the 16-bit depth in which vizion3D 1 passed its clouds on; kept for equal points
 
@@ -48,7 +51,8 @@ class DepthEstimationAdvanceConfig(MonoOptions, _Camera):
     """The camera of the point cloud, and the scale of a metric network. Numbers may be given as strings.
 
     Attributes:
-        fx, fy: focal lengths in pixels; None is 0.85 of the picture's width, for both.
+        fx, fy: focal lengths in pixels; None is 0.85 of the picture's width, for both, which is good enough for the cloud but
+            not for networks that take their metres from it: these need both.
         cx, cy: principal point in pixels; None is half the picture's width and height.
         distortion: coefficients of the lens, if the picture is not rectified.
         distortion_model: "plumb_bob", "rational_polynomial" or "equidistant", as in CameraInfo.
@@ -93,7 +97,7 @@ class DepthEstimationCommand(HoldsArrays):
 
     Attributes:
         image_input: a path, the bytes of a picture file, a numpy array (RGB) or a PIL image.
-        model_backend: a registry name (`vizion3d weights list`), a path or an address of Depth Anything V2 weights.
+        model_backend: a registry name (`vizion3d weights list`), a path or an address of weights for one picture.
         return_depth_image: offer `DepthEstimationResult.depth_image`.
         return_raw_depth: offer `DepthEstimationResult.raw_depth`.
         return_point_cloud: offer `DepthEstimationResult.point_cloud`.
@@ -112,14 +116,20 @@ class DepthEstimationCommand(HoldsArrays):
 class DepthEstimationResult(DepthResult):
     """Depth of each pixel; arrays are (H, W).
 
-    `depth` is the network's own map: inverse depth of unknown scale and shift, larger is nearer, unless `is_metric`; then
-    metres. `cloud` is a plain list of points; without a metric network its metres are made up (see `relative_cloud_depth`).
+    `depth` is the network's own map, NaN where there is nothing to measure, such as sky. `cloud` is a plain list of points;
+    without a metric network its metres are made up (see `relative_cloud_depth`).
 
     Attributes:
-        is_metric: whether `depth` is in metres.
+        kind: what the numbers of `depth` mean: inverse depth (larger is nearer) or depth (larger is farther), both of unknown
+            scale and shift, or metres.
     """
 
-    is_metric: bool
+    kind: DepthKind
+
+    @property
+    def is_metric(self) -> bool:
+        """Whether `depth` is in metres."""
+        return self.kind is DepthKind.METRES
 
     @property
     def min_depth(self) -> float:
@@ -133,14 +143,15 @@ class DepthEstimationResult(DepthResult):
 
     @cached_property
     def depth_image_array(self) -> np.ndarray:
-        """uint16 picture of the depth: 65535 closest, 0 farthest; of metres, a few far outliers count as farthest."""
+        """uint16 picture of the depth: 65535 closest, 0 farthest; of depth, a few far outliers count as farthest."""
         low, high = _extent(self.depth)
         if not high > low:
             return np.zeros(self.depth.shape, np.uint16)
-        if self.is_metric:
+        is_inverse = self.kind is DepthKind.INVERSE
+        if not is_inverse:
             high = far_end(self.depth[np.isfinite(self.depth)])
         closeness = (self.depth - np.float32(low)) / np.float32(high - low)
-        closeness = np.where(np.isfinite(closeness), 1 - closeness if self.is_metric else closeness, 0).clip(0, 1)
+        closeness = np.where(np.isfinite(closeness), closeness if is_inverse else 1 - closeness, 0).clip(0, 1)
         return (65535 * closeness).astype(np.uint16)
 
 
@@ -171,13 +182,18 @@ class DepthEstimation:
             raise InputError(f"model_backend is {command.model_backend!r}; a name, a path or an address is needed")
         rgb = load_rgb(command.image_input, "image_input", config)
         estimator = _open_estimator(command.model_backend, config)
-        prediction = estimator.estimate(rgb, config.camera(rgb.shape[1], rgb.shape[0]))
+        size_wh = rgb.shape[1], rgb.shape[0]
+        camera = config.camera(*size_wh)
+        estimator.require_camera(camera, "set fx and fy of advanced_config")
+        if estimator.needs_camera and (trouble := wide_lens_trouble(config.calibration(*size_wh), size_wh)):
+            _LOG.warning("%s", trouble)
+        prediction = estimator.estimate(rgb, camera)
         return DepthEstimationResult(
-            depth=prediction.output.cpu().numpy(),
+            depth=prediction.known.cpu().numpy(),
             backend_used=estimator.model.name,
             cloud=_cloud(prediction, rgb, config) if command.return_point_cloud else None,
             command=command,
-            is_metric=prediction.is_metric,
+            kind=prediction.kind,
         )
 
     @staticmethod
@@ -221,7 +237,7 @@ def _cloud(prediction: MonoPrediction, rgb: np.ndarray, config: DepthEstimationA
     rays = kept_rays(config.calibration(*size_wh), size_wh)
     if prediction.kind is not DepthKind.INVERSE:
         return prediction.point_cloud(rgb, rays).dense()
-    depth = torch.from_numpy(relative_cloud_depth(prediction.output.cpu().numpy()))
+    depth = torch.from_numpy(relative_cloud_depth(prediction.known.cpu().numpy()))
     return PointCloud(points_along(torch.from_numpy(rays.copy()), depth).numpy(), rgb).dense()
 
 

@@ -66,6 +66,16 @@ class MonoDepthEstimator:
         """Whether depth is in metres."""
         return self.model.kind is DepthKind.METRES
 
+    @property
+    def needs_camera(self) -> bool:
+        """Whether there are metres only with the focal length of the camera."""
+        return getattr(self.model, "needs_camera", False)
+
+    def require_camera(self, camera: PinholeCamera | None, remedy: str) -> None:
+        """Raise `InputError` if there is no camera and must be one; it ends with what helps."""
+        if camera is None and self.needs_camera:
+            raise InputError(f"{self.model.name} gives metres only with the focal length of the camera; {remedy}")
+
     def describe(self) -> str:
         """Weights, device, precision and scale in one line."""
         return self.model.describe()
@@ -83,10 +93,11 @@ class MonoDepthEstimator:
 
         Args:
             rgb: (H, W, 3) uint8.
-            camera: that took it, at its size, where it is known. Some networks need it for metres.
+            camera: that took it, at its size, where it is known. Some networks need it for metres (`needs_camera`).
 
         Raises:
-            InputError: it is not such an array, is empty, or is too long and thin.
+            InputError: it is not such an array, is empty, or is too long and thin; or there is no camera and must be one.
         """
         check_rgb(rgb, "the image")
+        self.require_camera(camera, "pass the camera")
         return MonoPrediction(*self.model.predict(rgb_tensor(rgb, self.model.device), camera))

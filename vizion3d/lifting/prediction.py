@@ -39,10 +39,15 @@ class MonoPrediction(HoldsArrays):
         return self.kind is DepthKind.METRES
 
     @cached_property
+    def known(self) -> torch.Tensor:
+        """`output` with NaN in place of infinite values and where there is nothing to measure."""
+        return self._known(self.output)
+
+    @cached_property
     def inverse_depth(self) -> torch.Tensor:
         """Larger is nearer, NaN where there is none: 1 / depth, in 1/m from a metric network; or the network's own output."""
         if self.kind is DepthKind.INVERSE:
-            return self._known(self.output)
+            return self.known
         return self._known(1 / (self.depth_m if self.is_metric else self.output.masked_fill(self.output.isinf(), torch.nan)))
 
     @cached_property
@@ -52,7 +57,7 @@ class MonoPrediction(HoldsArrays):
         Metric: metres. Relative: the output spread linearly over 0.5 to 10 pseudo-metres of this picture, for inverse depth p
         ``0.5 + (1 - (p - min) / (max - min)) * 9.5``, in the right order but not in scale or shape.
         """
-        output = self._known(self.output)
+        output = self.known
         if self.is_metric:
             return torch.where(output > 0, output, torch.nan)
         # Without a question that a GPU would have to answer first. Without contrast, or a number at all, this is NaN.

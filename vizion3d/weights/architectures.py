@@ -48,6 +48,14 @@ ARCHITECTURES = {
         "depth_anything_v2_vits.pth",
         "Yang et al., *Depth Anything V2*, 2024",
     ),
+    "depth_anything_3": Architecture(
+        "mono",
+        "depth_anything_3",
+        "Depth Anything 3",
+        "head.scratch.sky_output_conv2.",
+        "depth-anything-3-metric-large",
+        "Lin et al., *Depth Anything 3*, 2025",
+    ),
     "s2m2": Architecture(
         "stereo",
         "s2m2",
@@ -68,6 +76,8 @@ ARCHITECTURES = {
 # What is met although nothing here takes it, by the same telltale.
 _FOREIGN = {
     "backbone.encoder.": "a transformers conversion ('-hf'), which names and splits its tensors differently",
+    "backbone.pretrained.camera_token": "an any-view network of Depth Anything 3 (DA3-SMALL to -GIANT), which is not read here",
+    "head.scratch.output_conv2_additional.": "a training checkpoint of Depth Anything 3, which names its tensors differently",
 }
 
 

@@ -27,7 +27,7 @@ class WeightsRecord:
     Attributes:
         name: What the user types.
         architecture: The network family that the tensors belong to, a name from `ARCHITECTURES`.
-        size: Size of the network within its family.
+        size: Size, or variant and size, of the network within its family.
         file_name: Name of the file at its address and in the cache. Not unique: two addresses may serve one name.
         url: Where it is published.
         licence: SPDX identifier of the licence of the weights, which is not that of this package.
@@ -75,6 +75,11 @@ _DEPTH_ANYTHING_V2 = {
 }
 # place: (training set, largest depth in metres)
 _METRIC = {"indoor": ("Hypersim", 20.0), "outdoor": ("VKITTI", 80.0)}
+# variant: note
+_DEPTH_ANYTHING_3 = {
+    "metric": "metres, with the focal length of the camera; sky has none",
+    "mono": "relative depth (not inverse depth); sky has none",
+}
 # size: (file, parameters)
 _S2M2 = {
     "S": ("CH128NTR1.pth", 26_501_043),
@@ -118,6 +123,24 @@ def _depth_anything_v2(size: str, place: str | None = None) -> WeightsRecord:
         sha256=None,
         max_depth_m=max_depth_m,
         notes=notes,
+    )
+
+
+def _depth_anything_3(variant: str) -> WeightsRecord:
+    file = "model.safetensors"
+    return WeightsRecord(
+        name=f"depth-anything-3-{variant}-large",
+        architecture="depth_anything_3",
+        size=f"{variant}-large",
+        file_name=file,
+        url=_HUB.format(repo=f"depth-anything/DA3{variant.upper()}-LARGE", file=file),
+        licence=APACHE,
+        commercial_use="yes",
+        basis=f"the table in the authors' README names {APACHE} for this model, trained on public academic data sets",
+        approx_bytes=4 * 334_171_394,
+        sha256=None,
+        max_depth_m=None,
+        notes=_DEPTH_ANYTHING_3[variant],
     )
 
 
@@ -169,6 +192,7 @@ def _vizion3d_release(name: str, like: WeightsRecord, file: str) -> WeightsRecor
 RECORDS: tuple[WeightsRecord, ...] = (
     *(_depth_anything_v2(size) for size in _DEPTH_ANYTHING_V2),
     *(_depth_anything_v2(size, place) for place in _METRIC for size in _DEPTH_ANYTHING_V2),
+    *(_depth_anything_3(variant) for variant in _DEPTH_ANYTHING_3),
     *(_s2m2(size) for size in _S2M2),
     *(_las2(size) for size in _LAS2),
     _vizion3d_release("vizion3d-depth-anything-v2-vitb", _depth_anything_v2("base"), file="depth_anything_v2_vitb.pth"),
@@ -210,12 +234,14 @@ def published(source: str | os.PathLike[str]) -> WeightsRecord | None:
 def match(source: str | os.PathLike[str]) -> WeightsRecord | None:
     """What is known about a registry name, an address or a file: by name, else by address, else by file name.
 
-    A file name is a hint, not a proof: whoever renames a file misleads this function.
+    A file name is a hint, not a proof: whoever renames a file misleads this function. One that is given to several networks,
+    such as model.safetensors, says nothing.
     """
     text = source_text(source)
     # A path of either system may appear in a configuration file written on the other.
     name = PurePosixPath(parse(text).url.partition("?")[0]).name if is_url(text) else PureWindowsPath(text).name
-    return published(source) or next((record for record in RECORDS if record.file_name == name), None)
+    named = [record for record in RECORDS if record.file_name == name]
+    return published(source) or (named[0] if len({record.size for record in named}) == 1 else None)
 
 
 def source_text(source: str | os.PathLike[str]) -> str:

@@ -27,7 +27,7 @@ def test_cli_list_fits_a_terminal_and_shows_what_is_cached(capsys: pytest.Captur
     cache_path("s2m2-s").write_bytes(BODY)
     assert run_cli("list") == 0
     lines = capsys.readouterr().out.splitlines()
-    rows = {line.split()[0]: line for line in lines[1:19]}
+    rows = {line.split()[0]: line for line in lines[1:21]}
     assert list(rows) == [record.name for record in registry.RECORDS]
     assert max(map(len, rows.values())) <= 80
     assert re.fullmatch(r"s2m2-s +106.0 MB\* +CC-BY-NC-4.0 +no +yes", rows["s2m2-s"])

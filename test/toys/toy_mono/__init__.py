@@ -8,7 +8,6 @@ from torch import nn
 
 from vizion3d import runtime
 from vizion3d.camera import PinholeCamera
-from vizion3d.errors import InputError
 from vizion3d.lifting.models import DepthKind, MonoMap
 from vizion3d.options import MonoOptions
 from vizion3d.runtime import LoadedNetwork
@@ -19,6 +18,7 @@ class ToyModel:
     """Metres from brightness and the focal length."""
 
     kind = DepthKind.METRES
+    needs_camera = True
 
     def __init__(self, network: LoadedNetwork, name: str) -> None:
         self.name = name
@@ -29,8 +29,7 @@ class ToyModel:
         return f"toy on {self._network.describe()}"
 
     def predict(self, rgb: torch.Tensor, camera: PinholeCamera | None) -> MonoMap:
-        if camera is None:
-            raise InputError("toy needs the focal length of the camera; give its calibration")
+        assert camera is not None
         brightness = self._network(rgb.float().mean(dim=-1, keepdim=True))[..., 0]
         return MonoMap(brightness * camera.fx, self.kind, brightness > 0)
 

@@ -50,13 +50,15 @@ class MonoModel(Protocol):
     """Where it computes; pictures are brought there and everything after it stays there."""
     kind: DepthKind
     """What its maps will mean."""
+    needs_camera: bool
+    """Whether `predict` cannot do without a camera."""
 
     def predict(self, rgb: torch.Tensor, camera: PinholeCamera | None) -> MonoMap:
         """See the depth of a picture.
 
         Args:
             rgb: (H, W, 3) uint8 on `device`.
-            camera: of the picture, None if it is not known. Networks that cannot do without raise `InputError`.
+            camera: of the picture, None if it is not known.
         """
         ...
 

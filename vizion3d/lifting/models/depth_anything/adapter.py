@@ -31,13 +31,14 @@ class DepthAnythingModel:
         self.name = str(path)
         self.device = network.device
         self.kind = DepthKind.INVERSE if max_depth_m is None else DepthKind.METRES
+        self.needs_camera = False
         self.max_depth_m = max_depth_m
         self._network = network
         self._input_size = input_size
 
     def describe(self) -> str:
         """See `MonoModel.describe`."""
-        scale = "relative depth, NOT metres" if self.max_depth_m is None else f"metric up to {self.max_depth_m:g} m"
+        scale = f"{self.kind.value}, NOT metres" if self.max_depth_m is None else f"metric up to {self.max_depth_m:g} m"
         return f"{Path(self.name).name} on {self._network.describe()}, {scale}"
 
     def predict(self, rgb: torch.Tensor, camera: PinholeCamera | None) -> MonoMap:

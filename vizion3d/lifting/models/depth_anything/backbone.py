@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vizion3d.errors import InputError
 from vizion3d.lifting.models.depth_anything.config import PATCH, TRAINING_GRID, DepthAnythingConfig
 from vizion3d.lifting.models.depth_anything.position import position_table
 
@@ -27,10 +28,11 @@ class Backbone(nn.Module):
         self.taps = config.taps
         self.cls_token = nn.Parameter(torch.zeros(1, 1, config.width))
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + TRAINING_GRID**2, config.width))
-        self.mask_token = nn.Parameter(torch.zeros(1, config.width))  # in every weight file, used in training only
+        if config.unused_tensors:
+            self.mask_token = nn.Parameter(torch.zeros(1, config.width))  # used in training only
         self.patch_embed = PatchEmbed(config.width)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
-        self.norm = nn.LayerNorm(config.width, eps=NORM_EPS)
+        self.norm = nn.LayerNorm(config.width, eps=config.final_norm_eps)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Encode a picture.
@@ -40,7 +42,16 @@ class Backbone(nn.Module):
 
         Returns:
             Four normalised maps (B, width, h / 14, w / 14), from the first tap to the last.
+
+        Raises:
+            InputError: h or w is not a multiple of 14.
         """
+        height, width = x.shape[-2:]
+        if height % PATCH or width % PATCH:
+            raise InputError(
+                f"Network input is {height} x {width} px; height and width must be multiples of {PATCH}: "
+                "prepare the picture with network_size and prepare_image."
+            )
         patches = self.patch_embed(x)
         grid = patches.shape[-2:]
         tokens = torch.cat([self.cls_token.expand(len(x), -1, -1), patches.flatten(2).transpose(1, 2)], dim=1)

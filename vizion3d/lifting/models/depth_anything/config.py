@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The four published sizes of Depth Anything V2."""
+"""What the networks of the Depth Anything family differ in, and the four published sizes of version 2."""
 
 from dataclasses import dataclass
 
@@ -22,6 +22,9 @@ class DepthAnythingConfig:
         decoder_width: Channels of the decoder's fusion path.
         reassemble_widths: Channels of the four taps when they enter the decoder, finest map first.
         swiglu: Gated feed-forward layers instead of plain ones.
+        final_norm_eps: Of the layer norm after the tapped blocks.
+        sky: A second output, which tells the sky.
+        unused_tensors: Hold what the files of version 2 carry although nothing evaluates it.
     """
 
     width: int
@@ -31,6 +34,9 @@ class DepthAnythingConfig:
     decoder_width: int
     reassemble_widths: tuple[int, int, int, int]
     swiglu: bool = False
+    final_norm_eps: float = 1e-6
+    sky: bool = False
+    unused_tensors: bool = True
 
 
 CONFIGS = {

@@ -4,6 +4,7 @@
 Attribute names are those of the published weight files.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -38,7 +39,7 @@ class DepthHead(nn.Module):
             maps: Four encoder maps (B, width, h / 14, w / 14).
 
         Returns:
-            (B, 1, h, w), before the activation that makes it a depth.
+            (B, 1, h, w), before the activation that makes it a depth; with the raw value of the sky (B, 2, h, w).
         """
         pyramid = [self.resize_layers[tap](self.projects[tap](feature)) for tap, feature in enumerate(maps)]
         height, width = maps[0].shape[-2:]
@@ -59,13 +60,10 @@ class Fusion(nn.Module):
         self.refinenet1 = FusionBlock(width)
         self.refinenet2 = FusionBlock(width)
         self.refinenet3 = FusionBlock(width)
-        self.refinenet4 = FusionBlock(width)
+        self.refinenet4 = FusionBlock(width, has_finer=config.unused_tensors)
         self.output_conv1 = nn.Conv2d(width, width // 2, 3, padding=1)
-        self.output_conv2 = nn.Sequential(
-            nn.Conv2d(width // 2, 32, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(32, 1, 1),
-        )
+        self.output_conv2 = _output(width // 2)
+        self.sky_output_conv2 = _output(width // 2) if config.sky else None
 
     def forward(self, pyramid: list[Tensor], size: tuple[int, int]) -> Tensor:
         map1 = self.layer1_rn(pyramid[0])
@@ -77,15 +75,18 @@ class Fusion(nn.Module):
         path = self.refinenet3(path, map3, map2.shape[-2:])
         path = self.refinenet2(path, map2, map1.shape[-2:])
         path = self.refinenet1(path, map1, (2 * height, 2 * width))
-        return self.output_conv2(resize_corners(self.output_conv1(path), size))
+        features = resize_corners(self.output_conv1(path), size)
+        value = self.output_conv2(features)
+        return value if self.sky_output_conv2 is None else torch.cat([value, self.sky_output_conv2(features)], dim=1)
 
 
 class FusionBlock(nn.Module):
     """Adds a finer map to the path and enlarges the sum."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, *, has_finer: bool = True) -> None:
         super().__init__()
-        self.resConfUnit1 = ResidualUnit(width)  # without a finer map never evaluated, but in the weight files
+        if has_finer:  # the files of version 2 hold it also where there is none
+            self.resConfUnit1 = ResidualUnit(width)
         self.resConfUnit2 = ResidualUnit(width)
         self.out_conv = nn.Conv2d(width, width, 1)
 
@@ -106,6 +107,11 @@ class ResidualUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.conv2(F.relu(self.conv1(F.relu(x))))
+
+
+def _output(width: int) -> nn.Sequential:
+    """The last layers: features to one value per pixel."""
+    return nn.Sequential(nn.Conv2d(width, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 1, 1))
 
 
 def resize_corners(x: Tensor, size: tuple[int, int]) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from vizion3d.errors import InputError
 from vizion3d.lifting.models.depth_anything.backbone import Backbone
-from vizion3d.lifting.models.depth_anything.config import PATCH, DepthAnythingConfig
+from vizion3d.lifting.models.depth_anything.config import DepthAnythingConfig
 from vizion3d.lifting.models.depth_anything.head import DepthHead
 
 
@@ -49,12 +49,6 @@ class DepthAnythingV2(nn.Module):
         Raises:
             InputError: h or w is not a multiple of 14.
         """
-        height, width = x.shape[-2:]
-        if height % PATCH or width % PATCH:
-            raise InputError(
-                f"Network input is {height} x {width} px; height and width must be multiples of {PATCH}: "
-                "prepare the picture with network_size and prepare_image."
-            )
         value = self.depth_head(self.pretrained(x)).squeeze(1).float()
         if self.max_depth_m is None:
             return F.relu(value)

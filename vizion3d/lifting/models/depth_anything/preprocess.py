@@ -38,17 +38,17 @@ def network_size(height: int, width: int, input_size: int = 518) -> tuple[int, i
             input would have more than 16384 patches.
     """
     if height < 1 or width < 1:
-        raise InputError(f"The picture is {height} x {width} px; height and width must be at least 1.")
+        raise InputError(f"the picture is {height} x {width} px; height and width must be at least 1")
     if input_size < 1:
-        raise InputError(f"input_size is {input_size}; it must be a positive number of px, for example 518.")
+        raise InputError(f"input_size is {input_size}; it must be a positive number of px, for example 518")
     size = _unbounded_size(height, width, input_size)
     if _patches(size) > MAX_PATCHES:
         smaller = range((input_size - 1) // PATCH * PATCH, 0, -PATCH)
         fitting = next((s for s in smaller if _patches(_unbounded_size(height, width, s)) <= MAX_PATCHES), None)
         advice = "crop the picture" if fitting is None else f"crop the picture or use input_size={fitting} or less"
         raise InputError(
-            f"A picture of {height} x {width} px at input_size={input_size} needs a network input of "
-            f"{size[0]} x {size[1]} px, {_patches(size)} patches; at most {MAX_PATCHES} are allowed: {advice}."
+            f"a picture of {height} x {width} px at input_size={input_size} needs a network input of "
+            f"{size[0]} x {size[1]} px, {_patches(size)} patches; at most {MAX_PATCHES} are allowed: {advice}"
         )
     return size
 
@@ -66,16 +66,31 @@ def prepare_image(image: Tensor, size: tuple[int, int]) -> Tensor:
     Raises:
         InputError: `image` has another shape or dtype.
     """
-    if image.dtype != torch.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.numel() == 0:
-        raise InputError(
-            f"The picture is {tuple(image.shape)} {str(image.dtype).removeprefix('torch.')}; "
-            "it must be a non-empty (H, W, 3) uint8 tensor in RGB order."
-        )
-    x = image.permute(2, 0, 1)[None].float() / 255
+    check_picture(image)
+    x = as_floats(image)
     # Neither antialiased nor clamped, even when shrinking: the network was trained on pictures resized like this.
     # On Apple's GPUs older torch has no bicubic resizing.
     source = x.cpu() if x.device.type == "mps" else x
     x = F.interpolate(source, size, mode="bicubic", align_corners=False, antialias=False).to(x.device)
+    return normalised(x)
+
+
+def check_picture(image: Tensor) -> None:
+    """Raise `InputError` unless this is a (H, W, 3) uint8 tensor with pixels."""
+    if image.dtype != torch.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.numel() == 0:
+        raise InputError(
+            f"the picture is {tuple(image.shape)} {str(image.dtype).removeprefix('torch.')}; "
+            "it must be a non-empty (H, W, 3) uint8 tensor in RGB order"
+        )
+
+
+def as_floats(image: Tensor) -> Tensor:
+    """(H, W, 3) uint8 -> (1, 3, H, W) float32 from 0 to 1."""
+    return image.permute(2, 0, 1)[None].float() / 255
+
+
+def normalised(x: Tensor) -> Tensor:
+    """(B, 3, h, w) from 0 to 1 -> the same in the mean and spread of the training pictures."""
     mean, std = _mean_and_deviation(x.device)
     return (x - mean) / std
 
