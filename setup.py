@@ -32,7 +32,6 @@ setup(
             "ros-sensor-msgs",
             "ros-stereo-msgs",
             "ros-diagnostic-msgs",
-            "ros-std-srvs",
             "ros-rosgraph-msgs",
         ],
         "open3d": ["open3d"],

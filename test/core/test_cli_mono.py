@@ -217,7 +217,7 @@ def test_missing_weights_without_network_tell_how_to_get_them(folder):
     [
         (["nowhere.png"], "nowhere.png: there is no file"),
         (["notes.txt"], "notes.txt cannot be decoded as a picture"),
-        (["strip.png"], "A picture of 2 x 20000 px"),
+        (["strip.png"], "a picture of 2 x 20000 px"),
         (["upright.png", "--calib", "camera.yaml"], "the image is 48x62 but its calibration is for 62x48"),
     ],
 )

@@ -46,6 +46,7 @@ class _Camera:
     max_depth_m: float | None = None
 
 
+# "Advance", not "Advanced", is the public name: programs import it.
 @dataclass(frozen=True)
 class DepthEstimationAdvanceConfig(MonoOptions, _Camera):
     """The camera of the point cloud, and the scale of a metric network. Numbers may be given as strings.
@@ -163,7 +164,7 @@ class DepthEstimation:
         >>> result.cloud.write_ply("room.ply")
     """
 
-    experimental = False
+    experimental = False  # public: programs ask it of every task
 
     def run(self, command: DepthEstimationCommand) -> DepthEstimationResult:
         """Estimate the depth of a command's picture.
@@ -174,6 +175,7 @@ class DepthEstimation:
             DependencyError: later, when an Open3D object is read and Open3D is not installed.
         """
         if not isinstance(command, DepthEstimationCommand):
+            # Programs look for these first words.
             raise InputError(f"No handler registered for command {type(command).__name__}; DepthEstimationCommand is needed")
         config = command.advanced_config
         if not isinstance(config, DepthEstimationAdvanceConfig):

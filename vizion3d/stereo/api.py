@@ -191,6 +191,7 @@ class StereoDepth:
             DependencyError: later, when an Open3D object is read and Open3D is not installed.
         """
         if not isinstance(command, StereoDepthCommand):
+            # Programs look for these first words.
             raise InputError(f"No handler registered for command {type(command).__name__}; StereoDepthCommand is needed")
         config = command.advanced_config
         if not isinstance(config, StereoDepthAdvancedConfig):
