@@ -8,13 +8,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 
 from vizion3d.bit_depth import Levels
 from vizion3d.camera import Calibration, PinholeCamera
 from vizion3d.errors import InputError
-from vizion3d.geometry import flip_optical_opengl
 from vizion3d.stereo import StereoPrediction
 from vizion3d_ros import compressed_images, encodings
 from vizion3d_ros.messages import (
@@ -125,15 +125,16 @@ def camera_info_of_image(info: CameraInfo, image_size: tuple[int, int], header: 
 def image_from_array(pixels: np.ndarray, encoding: str, header: Header) -> Image:
     """(H, W) or (H, W, channels) array -> Image without row padding."""
     pixels = np.ascontiguousarray(pixels)
-    return Image(
+    message = Image(
         header=header,
         height=pixels.shape[0],
         width=pixels.shape[1],
         encoding=encoding,
         is_bigendian=0,
         step=pixels.strides[0],
-        data=_message_data(pixels),
     )
+    message.data = _message_data(pixels)  # the constructor would copy it
+    return message
 
 
 def map_image(values: torch.Tensor, header: Header) -> Image:
@@ -219,16 +220,18 @@ def point_cloud(
         organized: keep rows and columns, with NaN for missing points; else one row of the valid points only.
         decimation: keep every n-th row and column.
     """
-    points_opengl = points_opengl[::decimation, ::decimation]
-    colors = torch.from_numpy(rgb[::decimation, ::decimation].copy()).to(points_opengl.device)
-    red, green, blue = colors.to(torch.int32).unbind(-1)
-    packed = red << 16 | green << 8 | blue
-    xyz = flip_optical_opengl(points_opengl).contiguous().view(torch.int32)
-    cloud = torch.cat((xyz, packed[..., None]), dim=-1)
+    every = slice(None, None, decimation)
+    x, up, backward = points_opengl[every, every].unbind(-1)
+    xyz = [plane.cpu().numpy() for plane in (x, up * -1, backward * -1)]  # in the optical frame
+    colors = cv2.cvtColor(np.ascontiguousarray(rgb[every, every]), cv2.COLOR_RGB2BGRA).view(np.uint32)[..., 0]
+    colors &= 0xFFFFFF
+    data, cloud = _empty_message((*colors.shape, 4))
+    cv2.merge([*xyz, colors.view(np.float32)], cloud)
     if not organized:
-        cloud = cloud[torch.isfinite(points_opengl[..., 2])][None]
+        cloud = cloud[np.isfinite(xyz[2])][None]
+        data = _message_data(cloud)
     height, width = cloud.shape[:2]
-    return PointCloud2(
+    message = PointCloud2(
         header=header,
         height=height,
         width=width,
@@ -240,8 +243,15 @@ def point_cloud(
         point_step=16,
         row_step=16 * width,
         is_dense=not organized,
-        data=_message_data(cloud.cpu().numpy()),
     )
+    message.data = data  # the constructor would copy it
+    return message
+
+
+def _empty_message(shape: tuple[int, ...]) -> tuple[array.array[int], np.ndarray]:
+    """Bytes of a message for float32 of this shape, and the view through which they are written."""
+    data = array.array("B", b"\0") * (4 * math.prod(shape))
+    return data, np.frombuffer(data, np.float32).reshape(shape)
 
 
 def _message_data(pixels: np.ndarray) -> Any:

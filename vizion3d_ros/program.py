@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from vizion3d.errors import InputError, Vizion3dError
+from vizion3d.runtime.memory import keep_freed_memory
 from vizion3d.runtime.threads import wait_passively
 from vizion3d_ros import fast_dds
 
@@ -66,6 +67,7 @@ def _start(module: str) -> NoReturn:
     """Run `main` of a module of this package as this process, to its end."""
     _on_signals(lambda *_: os._exit(0))
     wait_passively()
+    keep_freed_memory()
     status = 2
     try:
         fast_dds.use()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
@@ -16,7 +17,14 @@ from vizion3d.errors import CalibrationError, InputError
 from vizion3d.lens_rays import pixel_rays
 from vizion3d.options import ImageOptions
 from vizion3d_ros import encodings
-from vizion3d_ros.conversions import calibration_from_camera_info, image_from_array, rgb_from_image, rgb_from_images
+from vizion3d_ros.conversions import (
+    calibration_from_camera_info,
+    image_from_array,
+    map_image,
+    point_cloud,
+    rgb_from_image,
+    rgb_from_images,
+)
 
 HEADER = make_header(0)
 RGB = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
@@ -221,3 +229,44 @@ def test_no_type_of_numpy_in_a_text():
         with pytest.raises(CalibrationError, match=r"is \[nan, 0\.0, ") as told:
             pixel_rays(calibration, rectified=rectified)
         assert "np." not in str(told.value)
+
+
+def plain_cloud(points_opengl: torch.Tensor, rgb: np.ndarray) -> bytes:
+    """x, y, z of the optical frame and the colour of each point, one after the other."""
+    records = np.zeros(rgb.shape[:2], [("xyz", "<f4", 3), ("rgb", "<u4")])
+    records["xyz"] = points_opengl.numpy() * np.float32([1, -1, -1])
+    records["rgb"] = rgb.astype(np.uint32) @ np.uint32([1 << 16, 1 << 8, 1])
+    return records.tobytes()
+
+
+NUISANCES = (np.nan, -np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-45, -1e-45, 3e38)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (30, 1), (37, 53)])
+@pytest.mark.parametrize("decimation", [1, 2, 3])
+@pytest.mark.parametrize("by_coordinate", [False, True])
+def test_every_byte_of_a_cloud(size, decimation, by_coordinate):
+    rng = np.random.default_rng(0)
+    values = np.where(rng.random((*size, 3)) < 0.5, rng.choice(NUISANCES, (*size, 3)), rng.normal(size=(*size, 3)))
+    points = torch.from_numpy(values.astype(np.float32))
+    if by_coordinate:  # as those of a prediction lie in memory
+        points = points.permute(2, 0, 1).contiguous().permute(1, 2, 0)
+    rgb = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+    before = points.numpy().tobytes()
+    every = slice(None, None, decimation)
+    organized = point_cloud(points, rgb, HEADER, decimation=decimation)
+    assert organized.data.tobytes() == plain_cloud(points[every, every], rgb[every, every])
+    listed = point_cloud(points, rgb, HEADER, organized=False, decimation=decimation)
+    there = np.isfinite(points[every, every, 2].numpy())
+    assert listed.data.tobytes() == plain_cloud(points[every, every][there][None], rgb[every, every][there][None])
+    assert (listed.height, listed.width, listed.row_step) == (1, there.sum(), 16 * there.sum())
+    assert points.numpy().tobytes() == before
+
+
+def test_messages_own_their_bytes():
+    values, rgb = torch.rand(4, 5), RGB[:4, :5].copy()
+    points = torch.rand(4, 5, 3)
+    messages = [map_image(values, HEADER), image_from_array(rgb, "rgb8", HEADER), point_cloud(points, rgb, HEADER)]
+    before = [message.data.tobytes() for message in messages]
+    values.zero_(), rgb.fill(0), points.zero_()
+    assert [message.data.tobytes() for message in messages] == before

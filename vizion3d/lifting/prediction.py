@@ -77,7 +77,7 @@ class MonoPrediction(HoldsArrays):
             rays: those of `pixel_rays`.
         """
         on_device = torch.from_numpy(rays.astype(np.float32)).to(self.output.device)
-        return PointCloud(self.points(on_device).cpu().numpy(), rgb.copy())
+        return PointCloud(self.points(on_device).contiguous().cpu().numpy(), rgb.copy())
 
     def _known(self, values: torch.Tensor) -> torch.Tensor:
         """The values with NaN in place of infinite ones and where there is nothing to measure."""

@@ -3,8 +3,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
 import torch.nn.functional as F
+
+from vizion3d.geometry import comparable
 
 # Pixels across which a surface must go on straight to carry a pixel. An edge blurred over up to 2 * _SUPPORT_PX - 1
 # pixels is then never mistaken for a steep surface.
@@ -40,30 +45,21 @@ def remove_flying_pixels(depth_m: torch.Tensor) -> torch.Tensor:
         A copy with NaN in place of flying pixels.
     """
     margin = 2 * _SUPPORT_PX
-    inverse = F.pad(depth_m.reciprocal()[None], (margin,) * 4, mode="replicate")[0]
-    flying = _flying_along(0, inverse) | _flying_along(1, inverse)
-    return depth_m.masked_fill(flying, torch.nan)
+    inverse = comparable(F.pad(depth_m.reciprocal()[None], (margin,) * 4, mode="replicate")[0])
+    with np.errstate(all="ignore"):  # infinite differences of infinite numbers
+        flying = _flying_along_columns(inverse[:, margin:-margin]) | _flying_along_columns(inverse[margin:-margin].T).T
+    return depth_m.masked_fill(torch.as_tensor(flying), torch.nan)
 
 
-def _flying_along(dim: int, inverse: torch.Tensor) -> torch.Tensor:
-    """(H, W) bool: flying as seen along one dimension of an inverse depth (H, W) with a margin of 2 * _SUPPORT_PX."""
+def _flying_along_columns(inverse: Any) -> Any:
+    """(h, w) bool: flying as seen along the columns of an inverse depth (2 * margin + h, w), as `comparable` has it."""
     k, margin = _SUPPORT_PX, 2 * _SUPPORT_PX
-    height_width = tuple(n - 2 * margin for n in inverse.shape)
-    size = height_width[dim]
-    w = inverse.narrow(1 - dim, margin, height_width[1 - dim])
-
-    def from_to(values: torch.Tensor, start: int, length: int) -> torch.Tensor:
-        return values.narrow(dim, start, length)
-
-    around = from_to(w, margin - 1, size + 2)
-    rise, least = around.diff(dim=dim), _STEP_TOLERANCE * from_to(around, 0, size + 1)
+    around = inverse[margin - 1 : 1 - margin]
+    rise, least = around[1:] - around[:-1], _STEP_TOLERANCE * around[:-1]
     nearer, farther = rise > least, rise < -least
-    is_step = from_to(nearer, 0, size) & from_to(nearer, 1, size)
-    is_step |= from_to(farther, 0, size) & from_to(farther, 1, size)
+    is_step = (nearer[:-1] & nearer[1:]) | (farther[:-1] & farther[1:])
 
-    change = from_to(w, k, size + 3 * k) - from_to(w, 0, size + 3 * k)
-    bend = from_to(change, k, size + 2 * k) - from_to(change, 0, size + 2 * k)
+    change = inverse[k:] - inverse[:-k]
     # An invalid pixel makes it NaN and carries nothing, so the comparison must be this way round.
-    straight = bend.abs() <= _BEND_TOLERANCE * from_to(w, k, size + 2 * k)
-    carried = from_to(straight, 0, size) | from_to(straight, margin, size)
-    return is_step & ~carried
+    straight = abs(change[k:] - change[:-k]) <= _BEND_TOLERANCE * inverse[k:-k]
+    return is_step & ~(straight[:-margin] | straight[margin:])

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +17,7 @@ import torch
 
 from vizion3d import geometry
 from vizion3d.camera import StereoRig
+from vizion3d.geometry import comparable
 from vizion3d.options import ValidityLimits
 from vizion3d.pointcloud import PointCloud
 from vizion3d.records import HoldsArrays
@@ -106,19 +109,37 @@ class StereoPrediction(HoldsArrays):
     def valid(self, limits: ValidityLimits) -> torch.Tensor:
         """(H, W) bool: not too near, depth below z_far, confidence and visibility, where there are any, at least at their
         thresholds."""
-        valid = (self.depth_m < limits.z_far) & (self.depth_m >= limits.z_near)
-        if self.max_disparity_px is not None:
-            valid = valid & (self.disparity_px <= self.max_disparity_px)
-        return valid & self.sure(limits)
+        return self._valid(limits).clone()
+
+    def _valid(self, limits: ValidityLimits) -> torch.Tensor:
+        """`valid`, computed once, since most outputs need it; not to be written to."""
+        key = limits.z_near, limits.z_far, limits.conf_threshold, limits.occ_threshold
+        if key not in self._valid_by_limits:
+            depth_m = comparable(self.depth_m)
+            valid = (depth_m < limits.z_far) & (depth_m >= limits.z_near) & self._certain(limits)
+            if self.max_disparity_px is not None:
+                valid &= comparable(self.disparity_px) <= self.max_disparity_px
+            self._valid_by_limits[key] = torch.as_tensor(valid)
+        return self._valid_by_limits[key]
+
+    @cached_property
+    def _valid_by_limits(self) -> dict[tuple[float, ...], torch.Tensor]:
+        return {}
 
     def sure(self, limits: ValidityLimits) -> torch.Tensor:
         """(H, W) bool: a disparity, with confidence and visibility, where there are any, at least at their thresholds."""
-        sure = torch.isfinite(self.disparity_px)
-        if self.confidence is not None:
-            sure = sure & (self.confidence >= limits.conf_threshold)
-        if self.visibility is not None:
-            sure = sure & (self.visibility >= limits.occ_threshold)
-        return sure
+        return torch.as_tensor(self._known & self._certain(limits))
+
+    @property
+    def _known(self) -> Any:
+        """Where there is a disparity, as `comparable` has it."""
+        return abs(comparable(self.disparity_px)) < math.inf
+
+    def _certain(self, limits: ValidityLimits) -> Any:
+        """Where confidence and visibility, if there are any, are at least at their thresholds, as `comparable` has it."""
+        pairs = (self.confidence, limits.conf_threshold), (self.visibility, limits.occ_threshold)
+        masks = [comparable(values) >= threshold for values, threshold in pairs if values is not None]
+        return functools.reduce(operator.and_, masks, True)
 
     def reason(self, limits: ValidityLimits) -> torch.Tensor:
         """(H, W) uint8: why a pixel is not valid, as `Reason` has it.
@@ -126,26 +147,32 @@ class StereoPrediction(HoldsArrays):
         HIDDEN and BORDER are the pixels whose visibility is below its threshold. TOO_NEAR and TOO_FAR are sure of it.
         """
         nothing = torch.zeros_like(self.disparity_px, dtype=torch.uint8)
-        unmatched = nothing if self.unmatched is None else self.unmatched
-        seen = nothing if self.visibility is None else self.visibility
-        known = (unmatched == Reason.NO_TEXTURE) | ((unmatched == Reason.BORDER) & (seen == 0))
-        reason = torch.where(known, unmatched, Reason.LOW_CONFIDENCE)
-        sure = torch.isfinite(self.disparity_px)
+        unmatched = comparable(nothing if self.unmatched is None else self.unmatched)
+        seen = comparable(nothing if self.visibility is None else self.visibility)
+        disparity_px, depth_m = comparable(self.disparity_px), comparable(self.depth_m)
+        border = unmatched == Reason.BORDER
+        sure = self._known
         if self.confidence is not None:
-            sure = sure & (self.confidence >= limits.conf_threshold)
-        too_near = self.depth_m < self.nearest_m(limits)
-        reason[sure] = torch.where(too_near, Reason.TOO_NEAR, Reason.TOO_FAR).to(torch.uint8)[sure]
+            sure &= comparable(self.confidence) >= limits.conf_threshold
+        causes = [
+            (unmatched == Reason.NO_TEXTURE, Reason.NO_TEXTURE),
+            (border & (seen == 0), Reason.BORDER),
+            (sure, Reason.TOO_FAR),
+            (sure & (depth_m < self.nearest_m(limits)), Reason.TOO_NEAR),
+        ]
         if self.visibility is not None:
-            x_right = torch.arange(nothing.shape[1], device=nothing.device) - self.disparity_px
-            outside = (unmatched == Reason.BORDER) | (x_right < 0)
-            not_seen = self.visibility < limits.occ_threshold
-            reason[not_seen] = torch.where(outside, Reason.BORDER, Reason.HIDDEN).to(torch.uint8)[not_seen]
-        reason[self.valid(limits)] = Reason.VALID
-        return reason
+            columns = comparable(torch.arange(nothing.shape[1], device=nothing.device, dtype=self.disparity_px.dtype))
+            not_seen = seen < limits.occ_threshold
+            causes += [(not_seen, Reason.HIDDEN), (not_seen & (border | (disparity_px > columns)), Reason.BORDER)]
+        causes.append((comparable(self._valid(limits)), Reason.VALID))
+        reason = comparable(nothing) + int(Reason.LOW_CONFIDENCE)
+        for mask, cause in causes:  # the last one counts
+            reason ^= (reason ^ int(cause)) * mask
+        return torch.as_tensor(reason)
 
     def masked_depth(self, limits: ValidityLimits) -> torch.Tensor:
         """`depth_m` with NaN in all pixels that are not valid."""
-        return torch.where(self.valid(limits), self.depth_m, torch.nan)
+        return torch.where(self._valid(limits), self.depth_m, torch.nan)
 
     def points(self, limits: ValidityLimits, *, edge_filter: bool = False) -> torch.Tensor:
         """The points of the valid pixels.
@@ -159,8 +186,8 @@ class StereoPrediction(HoldsArrays):
             (H, W, 3) in OpenGL camera space, NaN elsewhere.
         """
         depth_m = remove_flying_pixels(self.depth_m) if edge_filter else self.depth_m
-        return geometry.unproject(torch.where(self.valid(limits), depth_m, torch.nan), self.rig.left)
+        return geometry.unproject(torch.where(self._valid(limits), depth_m, torch.nan), self.rig.left)
 
     def point_cloud(self, left: np.ndarray, limits: ValidityLimits, *, edge_filter: bool = False) -> PointCloud:
         """`points` as an organised cloud with a copy of the colours of the left image, (H, W, 3) uint8 RGB."""
-        return PointCloud(self.points(limits, edge_filter=edge_filter).cpu().numpy(), left.copy())
+        return PointCloud(self.points(limits, edge_filter=edge_filter).contiguous().cpu().numpy(), left.copy())

@@ -36,9 +36,18 @@ def search(left: np.ndarray, right: np.ndarray, max_disparity: float) -> tuple[n
         image; and how far was searched.
     """
     reached = 16 * max(1, math.ceil(max_disparity / 16))  # OpenCV demands multiples of 16
-    matcher = cv2.StereoSGBM.create(
+    matcher = open_matcher(reached)
+    bordered = (cv2.copyMakeBorder(image, 0, 0, reached, 0, cv2.BORDER_REPLICATE) for image in (left, right))
+    steps = matcher.compute(*bordered)[:, reached:]
+    inside = steps <= STEPS_A_PIXEL * np.arange(steps.shape[1], dtype=np.int32)
+    return np.multiply(steps, inside, dtype=np.int16), float(reached)
+
+
+def open_matcher(disparities: int) -> cv2.StereoSGBM:
+    """OpenCV's matcher for so many disparities from 0 on."""
+    return cv2.StereoSGBM.create(
         minDisparity=0,
-        numDisparities=reached,
+        numDisparities=disparities,
         blockSize=_BLOCK_SIZE,
         P1=_P1,
         P2=_P2,
@@ -49,10 +58,6 @@ def search(left: np.ndarray, right: np.ndarray, max_disparity: float) -> tuple[n
         speckleRange=2,
         mode=cv2.STEREO_SGBM_MODE_SGBM_3WAY,
     )
-    bordered = (cv2.copyMakeBorder(image, 0, 0, reached, 0, cv2.BORDER_REPLICATE) for image in (left, right))
-    steps = matcher.compute(*bordered)[:, reached:]
-    inside = steps <= STEPS_A_PIXEL * np.arange(steps.shape[1], dtype=np.int32)
-    return np.multiply(steps, inside, dtype=np.int16), float(reached)
 
 
 def search_right(left: np.ndarray, right: np.ndarray, max_disparity: float) -> np.ndarray:
