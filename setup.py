@@ -70,6 +70,7 @@ setup(
         # `add_parser(subparsers)`.
         "vizion3d.commands": [
             "params = vizion3d_ros.commands.params",
+            "bench = vizion3d_ros.commands.bench",
             "topics = vizion3d_ros.commands.topics",
             "sample = vizion3d_ros.commands.sample",
             "bag = vizion3d_ros.commands.bag",

@@ -43,10 +43,11 @@ CORE = {
     # around them
     "evaluate": "__version__ calibration_files camera errors images options rectify stereo cv2 numpy yaml",
     "networks": "camera errors lifting option_records options stereo synthetic weights torch",
+    "bench": "__version__ networks options runtime stereo cv2 numpy torch",
     "synthetic": "camera errors evaluate lens_rays records rectify numpy",
     "visualize": "errors cv2 numpy",
-    "cli": "__version__ calibration_files camera errors evaluate exif images lens_rays lifting networks option_records options "
-    "rectify runtime stereo synthetic visualize weights cv2 numpy",
+    "cli": "__version__ calibration_files camera errors evaluate exif images lens_rays lifting networks option_records "
+    "options rectify runtime stereo synthetic visualize weights cv2 numpy bench",
 }
 MESSAGES = "builtin_interfaces sensor_msgs std_msgs stereo_msgs"
 ROS = {
@@ -75,6 +76,8 @@ ROS = {
     "parameters settings rosbags numpy",
     "doctor": "core.bit_depth core.calibration_files core.camera core.errors core.options core.rectify core.stereo bag "
     "camera_topics conversions fast_dds graph mono_frames program settings stereo_frames numpy rclpy sensor_msgs",
+    "commands.bench": "core.errors core.option_records core.options core.stereo core.weights conversions demo fast_dds diagnostic_msgs "
+    "sensor_msgs rclpy",
     # plain Python of the live door
     "worker": "",
     "pair_watch": "core.stereo",

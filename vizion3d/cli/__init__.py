@@ -13,7 +13,7 @@ import sys
 from importlib.metadata import entry_points
 
 import vizion3d
-from vizion3d.cli import calib, doctor, engine, eval, mono, recalibrate, stereo, weights
+from vizion3d.cli import bench, calib, doctor, engine, eval, mono, recalibrate, stereo, weights
 from vizion3d.cli.flags import FlagFormatter, in_flags
 from vizion3d.errors import Vizion3dError
 from vizion3d.runtime.threads import wait_passively
@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"vizion3d {vizion3d.__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     further = (entry.load() for entry in entry_points(group="vizion3d.commands"))
-    for module in (mono, stereo, eval, weights, engine, doctor, calib, recalibrate, *further):
+    for module in (mono, stereo, eval, weights, engine, bench, doctor, calib, recalibrate, *further):
         module.add_parser(subparsers)
     options = parser.parse_args(arguments)
     wait_passively()

@@ -53,7 +53,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     """Add MODEL, --size and the options that decide on the network and its input."""
     parser.add_argument("model", metavar="MODEL", help="a name from `vizion3d weights list`, a path or an address")
-    parser.add_argument("--size", required=True, type=size_wh, metavar="WxH", help="of the images, such as 640x480")
+    parser.add_argument("--size", required=True, type=read_size, metavar="WxH", help="of the images, such as 640x480")
+    add_network_options(parser)
+
+
+def add_network_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that decide on the network and its input, of stereo and mono, but for the engine."""
     known: set[str] = {"model", "engine"}
     for kind in _KINDS:
         names = {name for name, field in walk(kind) if field.metadata["read_only"]} - known
@@ -61,7 +66,7 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
         known |= names
 
 
-def size_wh(text: str) -> tuple[int, int]:
+def read_size(text: str) -> tuple[int, int]:
     """ "640x480" -> (640, 480)."""
     if not (found := re.fullmatch(r"(\d+)[xX](\d+)", text)):
         raise argparse.ArgumentTypeError(f'"{text}" is no size; give WIDTHxHEIGHT in pixels, such as 640x480')
@@ -69,7 +74,7 @@ def size_wh(text: str) -> tuple[int, int]:
 
 
 def network_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The options that `add_network_arguments` has added, by name."""
+    """The options that `add_network_options` has added, by name."""
     return {name: vars(arguments)[name] for kind in _KINDS for name, _ in walk(kind) if name in vars(arguments)}
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -23,15 +25,23 @@ def write_onnx(network: nn.Module, inputs: tuple[torch.Tensor, ...], file: Path)
     """
     import onnxscript  # noqa: F401  torch asks for it late, and in more words
 
-    log = logging.getLogger("torch.onnx")
-    level = log.level
-    log.setLevel(logging.ERROR)  # it tells of torchvision
-    try:
-        with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
-            warnings.simplefilter("ignore")
-            copies = tuple(one.clone() for one in inputs)
-            program = torch.onnx.export(network, copies, dynamo=True, opset_version=_OPSET, verbose=False)
+    with _quiet(), torch.inference_mode(False), torch.no_grad():
+        copies = tuple(one.clone() for one in inputs)  # not made in inference mode, which exporting refuses
+        program = torch.onnx.export(network, copies, dynamo=True, opset_version=_OPSET, verbose=False)
         assert program is not None
         program.save(file)  # the function above, given the name, would write two files
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the hundreds of lines and warnings of exporters, about packages that are not there and every step they take."""
+    logs = {log: log.level for log in map(logging.getLogger, ("torch.onnx", "onnxscript", "onnx_ir"))}
+    try:
+        for log in logs:
+            log.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
-        log.setLevel(level)
+        for log, level in logs.items():
+            log.setLevel(level)
