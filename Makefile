@@ -42,12 +42,13 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# What is to be reached beside what is measured here, and the ceiling; some minutes.
 bench: $(READY)
-	for script in bench/*.py; do $(BIN)/python $$script || exit 1; done
+	$(BIN)/python -m bench
 
 # How right depth is, on real and drawn pairs: docs/accuracy.md.
 accuracy: $(READY)
-	$(BIN)/python bench/accuracy.py --out docs/accuracy.md
+	$(BIN)/python -m bench.accuracy --out docs/accuracy.md
 
 # The YAML files of the nodes and docs/options.md, from the dataclasses that own the options; THIRD_PARTY.md from the registry.
 config: $(READY)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How right depth is: every stereo model at hand on real and drawn pairs, beside plain OpenCV, as a markdown page.
 
-    python bench/accuracy.py [--out docs/accuracy.md]
+    python -m bench.accuracy [--out docs/accuracy.md]
 
 Real pairs are looked for in ../shared/data or $VIZION3D_TEST_DATA and left out where there are none. Models are sgbm and the
 networks whose weights are in the cache.

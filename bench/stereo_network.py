@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the stereo networks cost on the CPU, beside each other: arithmetic, time, peak memory, start of a process.
 
-    python bench/stereo_network.py [S2M2-S LAS2-S ...] [--size 640 480] [--threads 1] [--rounds 3]
+    python -m bench.stereo_network [S2M2-S LAS2-S ...] [--size 640 480] [--threads 1] [--rounds 3]
 
 One pass of each network in turn, each in a fresh process, round after round. Times are medians, in processor seconds, which a
 machine that does other things at the time prolongs least. The first network is what the others are compared with. A frame takes

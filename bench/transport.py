@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How many best-effort images arrive, by the sender's shared memory and the size of the image.
 
-python bench/transport.py                                 the table
-python bench/transport.py --reliable                        the same for reliable publishers and subscribers
+python -m bench.transport                                 the table
+python -m bench.transport --reliable                        the same for reliable publishers and subscribers
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ from __future__ import annotations
 import itertools
 import json
 import statistics
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -118,3 +120,23 @@ def test_sizes_are_told(size, capsys):
     with pytest.raises(SystemExit):
         cli.main(["bench", "--size", size])
     assert "is no size; give WIDTHxHEIGHT in pixels" in capsys.readouterr().err
+
+
+def test_targets_are_missed_or_not(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
+    from bench import __main__ as runner
+    from bench.target import Target
+
+    rows = [
+        Target("a", "b", 1.5, 2.0, 1.0),
+        Target("c", "b", 2.5, 2.0),
+        Target("d", "b", 9.0),
+        Target("e", "b", float("nan"), 1.0),
+    ]
+    assert [row.missed for row in rows] == [False, True, False, True]
+    assert str(rows[1]) == "| c | b | 2 | 2.5 | – | missed |"
+    module = type(sys)("bench.made_up")
+    module.targets = lambda: iter(rows)
+    monkeypatch.setitem(sys.modules, "bench.made_up", module)
+    assert runner.main(["made_up"]) == 1 and runner.main(["target"]) == 0
+    assert "| a | b | 2 | 1.5 | 1 |  |" in capsys.readouterr().out
