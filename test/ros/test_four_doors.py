@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One frame, four doors: Python, command, frames without rclpy, live node. Equal bytes for every array that two doors share.
+"""One frame, all doors: Python, command, frames without rclpy, live node, recording. Equal bytes for what two doors share.
 
 The condition is equal device, engine and number of threads, which is one here.
 """
@@ -30,13 +30,16 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from vizion3d.calibration_files import load_stereo_rig
 from vizion3d.camera import PinholeCamera, StereoRig
+from vizion3d.cli import main
 from vizion3d.images import load_rgb
 from vizion3d.lifting import DepthEstimation, DepthEstimationAdvanceConfig, DepthEstimationCommand
+from vizion3d.option_records import flag_of
 from vizion3d.options import SgbmOptions
 from vizion3d.rectify import Rectifier
 from vizion3d.stereo import StereoDepth, StereoDepthAdvancedConfig, StereoDepthCommand
 from vizion3d.synthetic import default_scene, render_stereo
 from vizion3d_ros import conversions, mono_frames, stereo_frames
+from vizion3d_ros.messages import type_name
 
 ROOT = Path(__file__).parents[2]
 STAMP_NS = 1_700_000_000_000_000_000
@@ -102,6 +105,40 @@ def from_node(ros: RosHarness, kind: str, messages: list[Any], options: dict[str
     ros.send(lambda: [p.publish(m) for p, m in zip(publishers, messages, strict=True)])
     ros.wait_for(lambda: all(received.values()), "all outputs")
     return Outputs({topic: fields_of(collected[0]) for topic, collected in received.items()})
+
+
+def from_recording(kind: str, messages: list[Any], options: dict[str, Any], folder: Path) -> Outputs:
+    """What `vizion3d bag` makes of a recording of these messages."""
+    rosbag2 = pytest.importorskip("rosbags.rosbag2", reason="rosbags is not installed")
+    from vizion3d_ros.bag.serialized import serialize, typestore
+
+    topics = stereo_frames.RAW_INPUTS if options.get("rectify") else FRAMES[kind].INPUTS
+    with rosbag2.Writer(folder / "bag", version=8, storage_plugin=rosbag2.StoragePlugin.MCAP) as writer:
+        for (topic, class_), message in zip(topics.items(), messages, strict=True):
+            connection = writer.add_connection(f"/camera/{topic}", type_name(class_), typestore=typestore())
+            writer.write(connection, STAMP_NS, serialize(message, type_name(class_)))
+    chosen = ["--stereo", "/camera/left", "/camera/right"] if kind == "stereo" else ["--mono", "/camera/image_raw"]
+    flags = ["--rectify", "yes" if options.get("rectify") else "no"]
+    for name, value in options.items():
+        if isinstance(value, bool):
+            flags += [flag_of(name if value else f"no_{name}")] if name != "rectify" else []
+        else:
+            flags += [flag_of(name), str(value)]
+    assert main(["bag", str(folder / "bag"), "--out", str(folder / "made"), *chosen, *flags]) == 0
+    return Outputs({topic: fields_of(made[0]) for topic, made in recorded(folder / "made", kind, "/camera/").items()})
+
+
+def recorded(folder: Path, kind: str, namespace: str) -> dict[str, list[Any]]:
+    """The messages of a recording that `vizion3d bag` made, by topic."""
+    from vizion3d_ros.bag.reader import BagReader
+
+    made: dict[str, list[Any]] = {}
+    reader = BagReader(folder)
+    for name, _, cdr in reader.messages(reader.topics):
+        topic = name.removeprefix(namespace)
+        made.setdefault(topic, []).append(deserialize_message(bytes(cdr), FRAMES[kind].OUTPUTS[topic]))
+    reader.close()
+    return made
 
 
 def from_command(*arguments: object) -> None:
@@ -178,9 +215,11 @@ def test_stereo(ros, request, tmp_path, name, model, edge_filter):
 
     frames = from_frames("stereo", messages, options, tmp_path)
     node = from_node(ros, "stereo", messages, options)
-    assert node.topics.keys() == frames.topics.keys() == stereo_frames.OUTPUTS.keys()
+    recording = from_recording("stereo", messages, options, tmp_path)
+    assert recording.topics.keys() == node.topics.keys() == frames.topics.keys() == stereo_frames.OUTPUTS.keys()
     for topic, fields in frames.topics.items():
         assert node.topics[topic] == fields, topic
+        assert recording.topics[topic] == fields, topic
 
     reach = SgbmOptions(max_disparity=80)
     config = replace(StereoDepthAdvancedConfig.from_rig(rig), z_far=40, cloud_edge_filter=edge_filter, sgbm=reach)
@@ -235,9 +274,11 @@ def test_raw_stereo(ros, data, tmp_path):
     options = {"rectify": True, "cloud_edge_filter": False}
     frames = from_frames("stereo", messages, options, tmp_path)
     node = from_node(ros, "stereo", messages, options)
-    assert node.topics.keys() == frames.topics.keys() == stereo_frames.OUTPUTS.keys()
+    recording = from_recording("stereo", messages, options, tmp_path)
+    assert recording.topics.keys() == node.topics.keys() == frames.topics.keys() == stereo_frames.OUTPUTS.keys()
     for topic, fields in frames.topics.items():
         assert node.topics[topic] == fields, topic
+        assert recording.topics[topic] == fields, topic
 
     left, right = (conversions.rgb_from_image(message) for message in messages[::2])
     cameras = [conversions.calibration_from_camera_info(message) for message in messages[1::2]]
@@ -263,6 +304,22 @@ def test_raw_stereo(ros, data, tmp_path):
     assert_same(cv2.imread(str(tmp_path / "left_depth.png"), cv2.IMREAD_UNCHANGED), millimetres(depth_m))
 
 
+def test_a_recording_played_slowly(ros, data, tmp_path):
+    """The node gets to every frame, and publishes what the recording holds."""
+    pytest.importorskip("rosbags", reason="rosbags is not installed")
+    bag = data / "bags/kitti_rect"
+    assert main(["bag", str(bag), "--out", str(tmp_path / "made"), "--only", "depth,disparity"]) == 0
+    made = recorded(tmp_path / "made", "stereo", "/stereo/")
+    assert [len(messages) for messages in made.values()] == [6, 6, 6]
+    ros.start_stereo_node()
+    received = {topic: ros.listen(topic, stereo_frames.OUTPUTS[topic]) for topic in made}
+    inputs = [f"/stereo/{topic}" for topic in stereo_frames.INPUTS]
+    names = [word for topic in stereo_frames.INPUTS for word in ("-r", f"/stereo/{topic}:={topic}")]
+    ros.start("bag.player", str(bag), "--rate", "0.1", "--wait-for-subscribers", *inputs, "--ros-args", *names)
+    ros.wait_for(lambda: all(len(messages) == 6 for messages in received.values()), "all frames", 120)
+    assert received == made
+
+
 # --- mono ---
 
 
@@ -285,9 +342,11 @@ def test_mono(ros, data, tmp_path, vits_file, max_depth):
 
     frames = from_frames("mono", messages, options, tmp_path)
     node = from_node(ros, "mono", messages, options)
-    assert node.topics.keys() == frames.topics.keys() == mono_frames.OUTPUTS.keys()
+    recording = from_recording("mono", messages, options, tmp_path)
+    assert recording.topics.keys() == node.topics.keys() == frames.topics.keys() == mono_frames.OUTPUTS.keys()
     for topic, fields in frames.topics.items():
         assert node.topics[topic] == fields, topic
+        assert recording.topics[topic] == fields, topic
 
     fx, _, cx, _, fy, cy, *_ = map(float, info.k)
     lens = {"distortion": tuple(info.d), "distortion_model": info.distortion_model}
