@@ -66,8 +66,9 @@ ROS = {
     "mono_frames": "core.bit_depth core.camera core.errors core.lens_rays core.lifting conversions messages settings "
     "numpy torch",
     # the recording door, without rclpy but for the player
-    "bag": "core.bit_depth core.camera core.errors core.lifting core.rectify core.runtime core.stereo camera_infos "
-    "camera_topics conversions messages mono_frames pairing settings stereo_frames numpy rosbags yaml",
+    "bag": "core.bit_depth core.calibration_files core.camera core.cli core.errors core.lifting core.pointcloud core.rectify "
+    "core.runtime core.stereo camera_infos camera_topics conversions messages mono_frames pairing settings stereo_frames cv2 "
+    "numpy rosbags yaml",
     "bag.player": "core.errors bag bag.round_trip camera_topics compressed_images fast_dds program builtin_interfaces "
     "rclpy rosgraph_msgs sensor_msgs",
     "bag.round_trip": "rcl_interfaces rclpy",

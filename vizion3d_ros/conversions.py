@@ -122,6 +122,24 @@ def camera_info_of_image(info: CameraInfo, image_size: tuple[int, int], header: 
     )
 
 
+def camera_info_from_calibration(calibration: Calibration, header: Header) -> CameraInfo:
+    """CameraInfo with the numbers of a calibration; the inverse of `calibration_from_camera_info`."""
+    info = CameraInfo(
+        header=header,
+        width=calibration.width,
+        height=calibration.height,
+        distortion_model=calibration.distortion_model,
+        d=list(calibration.D),
+        k=list(calibration.K),
+        r=list(calibration.R),
+        p=list(calibration.P),
+        binning_x=calibration.binning[0],
+        binning_y=calibration.binning[1],
+    )
+    info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height = calibration.roi
+    return info
+
+
 def image_from_array(pixels: np.ndarray, encoding: str, header: Header) -> Image:
     """(H, W) or (H, W, channels) array -> Image without row padding."""
     pixels = np.ascontiguousarray(pixels)

@@ -526,6 +526,84 @@ def test_the_list_says_what_to_run(data, tmp_path, capsys):
     assert "--mono /stereo/left --out DIR\n# 6 frames, 10.0 a second" in capsys.readouterr().out
 
 
+# --- pictures and films ---
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """The six pairs as pictures, with their calibration."""
+    path = tmp_path_factory.mktemp("pictures")
+    for side in ("left", "right"):
+        (path / side).mkdir()
+    for index in range(6):
+        for side, gray in zip(("left", "right"), pixels(index), strict=True):
+            cv2.imwrite(str(path / side / f"{BEGIN_NS + index * STEP_NS}.png"), gray)
+    numbers = f"cam0=[{CAMERA.fx} 0 {CAMERA.cx}; 0 {CAMERA.fy} {CAMERA.cy}; 0 0 1]\nbaseline={BASELINE_M * 1000}\ndoffs=0\n"
+    (path / "calib.txt").write_text(numbers)
+    return path
+
+
+def test_a_folder_of_pairs_gives_what_the_recording_of_them_gives(folder, whole, tmp_path):
+    calib = ("--calib", folder / "calib.txt")
+    assert run(folder, "--out", tmp_path / "bag", "--only", "disparity", *calib) == 0
+    numbers = {stamp_of(cdr): cdr for topic, _, cdr in read(whole) if topic == "/rig/disparity"}
+    made = {stamp_of(cdr): cdr for _, _, cdr in read(tmp_path / "bag")}
+    assert made.keys() == numbers.keys()
+    kind = "stereo_msgs/msg/DisparityImage"
+    for stamp, cdr in made.items():
+        image, expected = (deserialize(one, kind).image for one in (cdr, numbers[stamp]))
+        np.testing.assert_array_equal(image.data, expected.data)
+
+    assert run(folder, "--out", tmp_path / "files", "--as", "png,ply,npz", "--segment", 4, *calib) == 0
+    depth = {stamp_of(cdr): deserialize(cdr, IMAGE) for topic, _, cdr in read(whole) if topic == "/rig/depth/image_rect"}
+    for stamp, message in depth.items():
+        depth_m = conversions.depth_from_image(message)
+        millimetres = cv2.imread(str(tmp_path / f"files/{stamp}_depth.png"), cv2.IMREAD_UNCHANGED)
+        np.testing.assert_array_equal(millimetres, np.nan_to_num(depth_m * 1000).round().clip(0, 65535).astype(np.uint16))
+        arrays = np.load(tmp_path / f"files/{stamp}.npz")
+        np.testing.assert_array_equal(arrays["depth_m"], depth_m)
+        assert {*arrays} == {"depth_m", "disparity", "points", "colors", "confidence", "occlusion", "reason"}
+        assert f"element vertex {len(arrays['points'])}\n".encode() in (tmp_path / f"files/{stamp}_cloud.ply").read_bytes()
+    assert len(list((tmp_path / "files").iterdir())) == 6 * 3 + 1
+
+
+def test_files_are_resumed_and_merged_too(folder, tmp_path):
+    options = (folder, "--calib", folder / "calib.txt", "--as", "png", "--segment", 2)
+    for index in (1, 2):
+        assert run(*options, "--out", tmp_path / str(index), "--shard", f"{index}/2") == 0
+    assert run("merge", tmp_path / "1", tmp_path / "2", "--out", tmp_path / "out") == 0
+    assert len(list((tmp_path / "out").glob("*_depth.png"))) == 6
+    assert run(*options, "--out", tmp_path / "1", "--resume") == 0
+    assert len(list((tmp_path / "1").glob("*_depth.png"))) == 6
+
+
+def test_a_film_is_entered_anywhere(tmp_path, vits_file, capsys):
+    film = cv2.VideoWriter(str(tmp_path / "film.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 20.0, (128, 64))
+    for index in range(30):
+        film.write(cv2.cvtColor(pixels(index)[0], cv2.COLOR_GRAY2BGR))
+    film.release()
+    model = ("--model", vits_file, "--input-size", 70, "--every", 6, "--only", "inverse_depth", "--segment", 1)
+    assert run(tmp_path / "film.mp4", "--out", tmp_path / "whole", *model) == 0
+    assert [log_ns for _, log_ns, _ in read(tmp_path / "whole")] == [10**9 + index * 300_000_000 for index in range(5)]
+    assert run(tmp_path / "film.mp4", "--out", tmp_path / "part", "--shard", "2/2", *model) == 0
+    assert read(tmp_path / "part") == read(tmp_path / "whole")[2:]
+    capsys.readouterr()
+    assert "OpenCV cannot read the film" in told(capsys, empty(tmp_path / "no.mp4"), "--out", tmp_path / "out", *model)
+
+
+def empty(path: Path) -> Path:
+    path.write_bytes(b"")
+    return path
+
+
+def test_mistakes_about_pictures(bag, folder, tmp_path, capsys):
+    out = ("--out", tmp_path / "out")
+    assert "give --calib FILE" in told(capsys, folder, *out)
+    assert "--calib is for pictures and films" in told(capsys, bag, *out, "--calib", folder / "calib.txt")
+    assert "there are png, ply and npz" in told(capsys, bag, *out, "--as", "jpg")
+    assert "does not go with --as" in told(capsys, bag, *out, "--as", "png", "--copy-inputs")
+
+
 def test_help_fits_and_names_the_options_of_both_kinds(capsys):
     with pytest.raises(SystemExit):
         run("--help")

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from vizion3d.cli.pair import add_cameras_argument
+from vizion3d.cli.pair import SIDES, add_cameras_argument, named_pairs
 from vizion3d.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from vizion3d.evaluate import PairFiles
     from vizion3d.stereo.recalibration import Pair, Recalibration, Turn
 
-# Names of the folders, or beginnings of the names of the files, of left and right images.
-_SIDES = (("left", "right"), ("image_0", "image_1"), ("image_2", "image_3"), ("image_00", "image_01"), ("cam0", "cam1"))
-_PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"}
 # A share of valid pixels that is lower by less than this is none the worse: the border of what is rectified has none.
 _WORSE_SHARE = 0.05
 # What lies beyond z_far says nothing about the calibration.
@@ -238,9 +235,9 @@ def _pairs_of_folder(folder: Path) -> Iterator[Callable[[], tuple[Pair, _Truth |
     try:
         with_truth = find_pairs(folder)
     except InputError:
-        files = _named_pairs(folder)
+        files = named_pairs(folder)
         if not files:
-            names = ", ".join(f"{left} {right}" for left, right in _SIDES)
+            names = ", ".join(f"{left} {right}" for left, right in SIDES)
             raise InputError(
                 f"{folder} holds no pairs; known are folders or files whose names begin with {names}, and pairs with a truth "
                 "as vizion3d eval knows them"
@@ -256,20 +253,6 @@ def _load_with_truth(files: PairFiles) -> tuple[Pair, _Truth]:
     case = files.load()
     pair = case.rectified_pair()
     return (pair.left, pair.right), _Truth(case.truth_px, case.visible)
-
-
-def _named_pairs(folder: Path) -> list[tuple[Path, Path]]:
-    pictures = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _PICTURES)
-    pairs = []
-    for path in pictures:
-        within = path.relative_to(folder)
-        for left, right in _SIDES:
-            if within.parts[0].startswith(left):
-                other = folder / Path(within.parts[0].replace(left, right, 1), *within.parts[1:])
-                if other.is_file():
-                    pairs.append((path, other))
-                    break
-    return pairs
 
 
 def _load(left: Path, right: Path) -> Pair:

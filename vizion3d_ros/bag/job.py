@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vizion3d_ros.bag.pictures import Pictures
 from vizion3d_ros.bag.plan import LOG, Plan
 from vizion3d_ros.bag.writer import RecordedTopic
 from vizion3d_ros.camera_topics import CameraTopics
@@ -44,6 +45,8 @@ class Job:
         copies: topics of the input that are written as well.
         topics: all that are written.
         storage, compress: see `SegmentWriter`.
+        forms: of files instead of a recording, see `FileWriter`; none is a recording.
+        pictures: what is read if it is no recording.
         plan: its frames.
         size_wh: of the images.
         segment_frames: frames of a segment.
@@ -60,6 +63,8 @@ class Job:
     plan: Plan
     size_wh: tuple[int, int]
     segment_frames: int
+    forms: tuple[str, ...] = ()
+    pictures: Pictures | None = None
 
     @property
     def frame_count(self) -> int:
@@ -93,6 +98,7 @@ class Job:
             "copies": self.copies,
             "storage": self.storage,
             "compress": self.compress,
+            "forms": self.forms,
             "frames": self.frame_count,
             "frames_digest": self.plan.digest,
             "segment_frames": self.segment_frames,

@@ -18,6 +18,7 @@ from vizion3d.stereo.raw_or_rectified import BothWays
 from vizion3d_ros import conversions
 from vizion3d_ros.bag.doors import Door
 from vizion3d_ros.bag.job import Job, bytes_a_frame, usual_segment_frames
+from vizion3d_ros.bag.pictures import Pictures
 from vizion3d_ros.bag.plan import INFO, Plan, images_of
 from vizion3d_ros.bag.reader import BagReader
 from vizion3d_ros.bag.serialized import deserialize
@@ -84,6 +85,8 @@ def _found(types: dict[str, str], where: str) -> Sequence[str]:
         return list(cameras)
     if not cameras:
         images = sorted(name for name, kind in types.items() if kind in (IMAGE_TYPE, COMPRESSED_TYPE))
+        if len(images) == 1:
+            return images
         advice = f"name them: {', '.join(images)}" if images else f"its topics are {', '.join(sorted(types)) or 'none'}"
         raise InputError(f"{where} has no image with a CameraInfo beside it; {advice}")
     choices = [f"--stereo {left} {right}" for left, right in pairs] + [f"--mono {name}" for name in cameras]
@@ -192,13 +195,17 @@ def make_job(
     storage: str = "mcap",
     compress: bool = False,
     segment_frames: int = 0,
+    forms: Sequence[str] = (),
+    pictures: Pictures | None = None,
 ) -> Job:
     """The job, with the names of what it writes.
 
     Raises:
         InputError: there is no such output, or its topic is in the recording already.
     """
-    chosen = _chosen(door, only)
+    if forms and copy_inputs:
+        raise InputError("--copy-inputs copies into a recording; it does not go with --as")
+    chosen = _chosen(door, only, forms)
     root = f"/{namespace.strip('/')}" if namespace else _common_namespace(cameras)
     outputs = {topic: posixpath.join(root, topic) for topic in chosen}
     copied = [topic for name in bag.topics if copy_inputs and (topic := copied_topic(bag.connections[name])) is not None]
@@ -218,6 +225,8 @@ def make_job(
         plan=plan,
         size_wh=size_wh,
         segment_frames=segment_frames or usual_segment_frames(len(plan.frames), frame_bytes),
+        forms=tuple(forms),
+        pictures=pictures,
     )
 
 
@@ -227,10 +236,12 @@ def short_name(topic: str) -> str:
     return _SHORT.get(first, first)
 
 
-def _chosen(door: Door, only: Sequence[str]) -> list[str]:
+def _chosen(door: Door, only: Sequence[str], forms: Sequence[str]) -> list[str]:
     names = list(dict.fromkeys(map(short_name, door.topics)))
     if unknown := [name for name in only if name not in names]:
         raise InputError(f"--only {','.join(unknown)}: there is no such output; there are {', '.join(names)}")
+    if not only and forms and "npz" not in forms:
+        only = [name for form, name in (("png", "depth"), ("ply", "points")) if form in forms]
     return [topic for topic in door.topics if not only or short_name(topic) in only]
 
 

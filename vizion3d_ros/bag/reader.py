@@ -100,6 +100,10 @@ class BagReader:
             for connection, log_ns, cdr in heapq.merge(*parts, key=lambda message: message[1]):
                 yield connection.topic, log_ns, cdr
 
+    def name_of(self, log_ns: int) -> str:
+        """What files of a frame are called."""
+        return "{}.{:09d}".format(*divmod(log_ns, 1_000_000_000))
+
     def close(self) -> None:
         """Close the files."""
         for reader in self._readers:

@@ -13,13 +13,14 @@ from typing import Any
 
 from vizion3d.errors import InputError, Vizion3dError
 from vizion3d_ros.bag.doors import Door
+from vizion3d_ros.bag.files import FileWriter
 from vizion3d_ros.bag.job import Job
 from vizion3d_ros.bag.overlap import ahead
+from vizion3d_ros.bag.pictures import open_recording
 from vizion3d_ros.bag.plan import INFO, LOG, FrameFinder, Skipped
 from vizion3d_ros.bag.reader import BagReader
-from vizion3d_ros.bag.serialized import deserialize, serialize
+from vizion3d_ros.bag.serialized import deserialize
 from vizion3d_ros.bag.writer import SegmentWriter
-from vizion3d_ros.messages import type_name
 
 
 @dataclass
@@ -84,14 +85,18 @@ def make_segment(
     """
     report = SegmentReport(seconds=dict.fromkeys(("reading", "estimating", "writing"), 0.0))
     with _told(folder):
-        writer = SegmentWriter(folder, index, job.topics, job.storage, job.compress)
+        writer: SegmentWriter | FileWriter = (
+            FileWriter(folder, index, job.forms)
+            if job.forms
+            else SegmentWriter(folder, index, job.topics, job.storage, job.compress)
+        )
     try:
-        with closing(BagReader(*job.inputs)) as bag:
+        with closing(open_recording(job.inputs, job.pictures)) as bag:
             stages = ahead(_estimated(ahead(_decoded(job, index, door, bag, report)), door, report))
             with closing(stages):  # type: ignore[type-var]
                 for item in stages:
                     with _told(folder), _timed(report, "writing"):
-                        _write(item, job, door, writer, report)
+                        _write(item, job, door, writer, bag, report)
                     if isinstance(item, _Frame):
                         on_frame()
                     if stop():
@@ -164,8 +169,9 @@ def _estimated(items: Iterator[Any], door: Door, report: SegmentReport) -> Gener
             yield item
 
 
-def _write(item: Any, job: Job, door: Door, writer: SegmentWriter, report: SegmentReport) -> None:
+def _write(item: Any, job: Job, door: Door, writer: SegmentWriter | FileWriter, bag: BagReader, report: SegmentReport) -> None:
     if isinstance(item, _Copied):
+        assert isinstance(writer, SegmentWriter)
         writer.write(item.topic, item.log_ns, item.cdr)
         return
     if item.trouble:
@@ -174,7 +180,7 @@ def _write(item: Any, job: Job, door: Door, writer: SegmentWriter, report: Segme
     makers = door.outputs(item.prediction, item.decoded)
     for topic, name in job.outputs.items():
         if topic in makers:
-            writer.write(name, item.log_ns, serialize(makers[topic](), type_name(door.topics[topic])))
+            writer.put(topic, name, bag.name_of(item.log_ns), item.log_ns, makers[topic]())
     if not report.frames:
         faults = door.faults(item.messages, item.decoded, item.prediction)
         report.faults = [(fault.level, str(fault)) for fault in faults]

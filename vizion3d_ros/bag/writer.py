@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 import yaml
 
 from vizion3d.errors import InputError
+from vizion3d_ros.bag.serialized import serialize, typestore
 
 STORAGES = ("mcap", "sqlite3")
 UNFINISHED = ".unfinished"
@@ -38,8 +39,6 @@ def output_topic(name: str, type_name: str) -> RecordedTopic:
     """A topic of a known type, offered as the nodes offer their outputs: reliable, the last one."""
     from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 
-    from vizion3d_ros.bag.serialized import typestore
-
     qos = Qos(
         QosHistory.KEEP_LAST,
         1,
@@ -60,8 +59,6 @@ def output_topic(name: str, type_name: str) -> RecordedTopic:
 def copied_topic(connection: Any) -> RecordedTopic | None:
     """A topic as it was recorded; None if nobody knows how its messages are defined."""
     from rosbags.typesys import get_types_from_msg
-
-    from vizion3d_ros.bag.serialized import typestore
 
     kind, definition, type_hash = connection.msgtype, connection.msgdef.data, connection.digest
     if not (definition and type_hash):
@@ -100,6 +97,7 @@ class SegmentWriter:
             mode = CompressionMode.STORAGE if plugin is StoragePlugin.MCAP else CompressionMode.MESSAGE
             self._writer.set_compression(mode, CompressionFormat.ZSTD)
         self._writer.open()
+        self._kinds = {topic.name: topic.type_name for topic in topics}
         self._connections = {
             topic.name: self._writer.add_connection(
                 topic.name,
@@ -110,6 +108,10 @@ class SegmentWriter:
             )
             for topic in topics
         }
+
+    def put(self, _topic: str, full_name: str, _name: str, log_ns: int, message: Any) -> None:
+        """Add an output."""
+        self.write(full_name, log_ns, serialize(message, self._kinds[full_name]))
 
     def write(self, topic: str, log_ns: int, cdr: bytes | memoryview) -> None:
         """Add a message."""
@@ -133,9 +135,10 @@ class SegmentWriter:
 
 def write_metadata(folder: Path, segments: Sequence[Mapping[str, Any]]) -> None:
     """Write metadata.yaml for the segments that there are, by what `SegmentWriter.finish` said of each, in their order."""
-    filled = [one for one in segments if one["message_count"]] or segments[:1]
-    if not filled:
+    recorded = [one for one in segments if "message_count" in one]
+    if not recorded:  # but files of another kind
         return
+    filled = [one for one in recorded if one["message_count"]] or recorded[:1]
     whole = dict(deepcopy(filled[0]))
     for topic in whole["topics_with_message_count"]:
         topic["message_count"] = sum(_counts(one)[topic["topic_metadata"]["name"]] for one in filled)

@@ -7,6 +7,7 @@ in files that can be read as soon as they are there: an end in the middle costs 
 
   vizion3d bag INPUT... --list                       what is in it, what is wrong, and the command to run
   vizion3d bag INPUT... --out DIR [--stereo LEFT RIGHT | --mono IMAGE [INFO]] [options of the matcher]
+  vizion3d bag FOLDER_OR_FILM --calib FILE... --out DIR [--as png,ply,npz]
   vizion3d bag INPUT... --out DIR --shard 2/4        a part of it, on any machine, to be joined by:
   vizion3d bag merge SHARD... --out DIR
 
@@ -28,6 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vizion3d.cli.flags import add_option_flags, in_flags, read_options
+from vizion3d.cli.pair import add_cameras_argument
 from vizion3d.errors import DependencyError, InputError
 from vizion3d.option_records import flag_of, walk
 from vizion3d.runtime.threads import set_threads
@@ -83,7 +85,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         dest="rectify_by_hand",
         help="yes: the images are raw; no: they are rectified (default: as the rows line up, else by the names of the topics)",
     )
+    what.add_argument("--calib", nargs="+", default=[], metavar="FILE", help="calibration, for pictures and films")
+    add_cameras_argument(what)
+    what.add_argument("--rate", type=float, default=0.0, metavar="HZ", help="of pictures (default: that of the film, or 10)")
     write = parser.add_argument_group("what to write")
+    write.add_argument(
+        "--as",
+        type=_names,
+        default=(),
+        dest="forms",
+        metavar="FORMS",
+        help="png,ply,npz: files of each frame (default: a recording)",
+    )
     write.add_argument("--only", type=_names, default=(), metavar="NAMES", help="depth,disparity,points,... (default: all)")
     write.add_argument("--namespace", default="", metavar="NS", help="of the new topics (default: that of the cameras)")
     write.add_argument("--copy-inputs", action="store_true", help="write all topics of the input as well")
@@ -132,9 +145,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check_numbers(arguments: argparse.Namespace) -> None:
-    for name, least in (("every", 1), ("jobs", 1), ("segment", 0), ("start", 0), ("tolerance", 0)):
+    for name, least in (("every", 1), ("jobs", 1), ("segment", 0), ("start", 0), ("tolerance", 0), ("rate", 0)):
         if not getattr(arguments, name) >= least:
             raise InputError(f"--{name} is {getattr(arguments, name):g}; it must be at least {least}")
+    if unknown := [form for form in arguments.forms if form not in ("png", "ply", "npz")]:
+        raise InputError(f"--as {','.join(unknown)}: there is no such form; there are png, ply and npz")
     if arguments.end is not None and not arguments.end > arguments.start:
         raise InputError(f"--end is {arguments.end:g} s and --start {arguments.start:g} s; it must be the later one")
 
@@ -151,17 +166,20 @@ def _merge(arguments: argparse.Namespace) -> int:
 
 def _record(arguments: argparse.Namespace) -> int:
     from vizion3d_ros.bag.doors import open_door
+    from vizion3d_ros.bag.pictures import open_recording, recognise
     from vizion3d_ros.bag.plan import make_plan
     from vizion3d_ros.bag.prepare import choose_cameras, decide_settings, make_job
     from vizion3d_ros.bag.progress import Progress
-    from vizion3d_ros.bag.reader import BagReader
     from vizion3d_ros.bag.work import Output, shard, work
     from vizion3d_ros.bag.writer import check_new
 
     inputs = [Path(name) for name in arguments.inputs]
     if not arguments.resume:
         check_new(arguments.out)
-    with closing(BagReader(*inputs)) as bag:
+    pictures = recognise(inputs, arguments.calib, arguments.cameras, arguments.rate)
+    if arguments.calib and pictures is None:
+        raise InputError(f"--calib is for pictures and films; {inputs[0]} is a recording, whose CameraInfo counts")
+    with closing(open_recording(inputs, pictures)) as bag:
         cameras = choose_cameras(bag, arguments.stereo, arguments.mono, str(inputs[0]))
         settings = _settings(arguments, StereoFrameSettings if len(cameras) == 2 else MonoFrameSettings)
         plan = make_plan(
@@ -190,6 +208,8 @@ def _record(arguments: argparse.Namespace) -> int:
             storage=arguments.storage,
             compress=bool(arguments.compress),
             segment_frames=arguments.segment,
+            forms=arguments.forms,
+            pictures=pictures,
         )
     segments = shard(job.segment_count, *arguments.shard)
     output = Output.resume(arguments.out, job) if arguments.resume else Output.begin(arguments.out, job)
@@ -242,10 +262,10 @@ def _announce(job: Job, model: str, segments: Sequence[int], arguments: argparse
     images = ", ".join(camera.image for camera in job.cameras)
     part = f"part {arguments.shard[0]} of {arguments.shard[1]}: " if arguments.shard[1] > 1 else ""
     print(f"{part}{frames} frames of {images}, {job.size_wh[0]}x{job.size_wh[1]}, {model}")
-    about = f"about {megabytes(total)}{' before compression' if job.compress else ''}"
+    about = f"about {megabytes(total)}{' before compression' if job.compress or job.forms else ''}"
     print(f"to {arguments.out}: {', '.join(job.outputs.values())}; {about}, {short_name(largest)} the most of it")
     free = shutil.disk_usage(arguments.out).free
-    if total > free and not job.compress:
+    if total > free and not (job.compress or job.forms):
         _LOG.warning(
             f"there are {megabytes(free)} free at {arguments.out}: it will not fit; what makes it smaller is --every, --only, "
             "--cloud-decimation, --no-cloud-organized, --depth-encoding 16UC1, --compress zstd"

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Results as files of each frame instead of a recording: depth as PNG, the cloud as PLY, numbers as npz."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vizion3d.cli.files import write_depth_png
+from vizion3d.pointcloud import PointCloud
+from vizion3d_ros.bag.writer import UNFINISHED
+from vizion3d_ros.conversions import depth_from_image
+
+FORMS = ("png", "ply", "npz")
+_OPENGL = np.array((1, -1, -1), np.float32)  # from the optical frame
+
+
+class FileWriter:
+    """The files of a segment, which get their place once all of them are whole.
+
+    Args:
+        folder: where to.
+        index: of the segment.
+        forms: some of `FORMS`.
+    """
+
+    def __init__(self, folder: Path, index: int, forms: Collection[str]) -> None:
+        self._folder, self._forms = folder, forms
+        self._place = folder / UNFINISHED / f"{index:05d}"
+        shutil.rmtree(self._place, ignore_errors=True)
+        self._place.mkdir(parents=True)
+        self._name = ""
+        self._arrays: dict[str, np.ndarray] = {}
+
+    def put(self, topic: str, _full_name: str, name: str, _log_ns: int, message: Any) -> None:
+        """Take an output of the frame of this name."""
+        if name != self._name:
+            self._write_arrays()
+            self._name = name
+        if topic.startswith("depth/image"):
+            depth_m = depth_from_image(message)
+            self._arrays["depth_m"] = depth_m
+            if "png" in self._forms:
+                write_depth_png(self._place / f"{name}_depth.png", depth_m)
+        elif topic == "points2":
+            cloud = _cloud(message).dense()
+            self._arrays |= {"points": cloud.points, "colors": cloud.colors}
+            if "ply" in self._forms:
+                cloud.write_ply(self._place / f"{name}_cloud.ply")
+        elif not topic.endswith("camera_info"):
+            image = getattr(message, "image", message)
+            kind = np.uint8 if image.encoding == "mono8" else np.float32
+            self._arrays[topic] = np.frombuffer(image.data, kind).reshape(image.height, image.width)
+
+    def finish(self) -> dict[str, Any]:
+        """Give the files their place; their names."""
+        self._write_arrays()
+        names = sorted(path.name for path in self._place.iterdir())
+        for name in names:
+            os.replace(self._place / name, self._folder / name)
+        shutil.rmtree(self._place)
+        return {"relative_file_paths": names}
+
+    def abort(self) -> None:
+        """Leave nothing behind."""
+        shutil.rmtree(self._place, ignore_errors=True)
+
+    def _write_arrays(self) -> None:
+        if self._arrays and "npz" in self._forms:
+            np.savez_compressed(self._place / f"{self._name}.npz", **self._arrays)  # type: ignore[arg-type]
+        self._arrays = {}
+
+
+def _cloud(message: Any) -> PointCloud:
+    """A cloud of `conversions.point_cloud` in the axes of the commands."""
+    fields = np.dtype([("xyz", "<f4", 3), ("bgr0", "u1", 4)])
+    points = np.frombuffer(message.data, fields).reshape(message.height, message.width)
+    return PointCloud(points["xyz"] * _OPENGL, points["bgr0"][..., 2::-1])
