@@ -492,6 +492,18 @@ def test_raw_images_are_rectified_if_their_rows_say_so(data, tmp_path, caplog):
     assert 2.0 < np.nanmedian(conversions.depth_from_image(depth[0])) < 2.4
 
 
+def test_rectified_images_need_no_more_than_p(whole, tmp_path, capsys):
+    """Drivers of rectified images often leave K, D and R at zero."""
+    messages = pairs(2)
+    for _, _, message in messages:
+        if type_name(type(message)) == INFO:
+            message.k, message.r = [0.0] * 9, [0.0] * 9
+    bag = write(tmp_path / "bag", messages)
+    assert run(bag, "--out", tmp_path / "out") == 0
+    assert read(tmp_path / "out") == read(whole)[: 2 * len(stereo_frames.OUTPUTS)]
+    assert "R is [0.0," in told(capsys, bag, "--out", tmp_path / "raw", "--rectify", "yes")
+
+
 def test_one_camera_with_and_without_camera_info(bag, tmp_path, vits_file, capsys):
     model = ("--model", vits_file, "--input-size", 70, "--every", 3)
     assert run(bag, "--out", tmp_path / "a", "--mono", "/rig/left", *model) == 0

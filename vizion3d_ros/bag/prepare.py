@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from vizion3d.bit_depth import Levels
-from vizion3d.errors import InputError, Vizion3dError
+from vizion3d.camera import Calibration, StereoRig
+from vizion3d.errors import CalibrationError, InputError, Vizion3dError
 from vizion3d.rectify import Rectifier
 from vizion3d.stereo.raw_or_rectified import BothWays
 from vizion3d_ros import conversions
@@ -116,7 +117,7 @@ def decide_settings(
             rectifier = None
             if isinstance(settings, StereoFrameSettings):
                 left, right = (conversions.calibration_from_camera_info(infos[at]) for at in which)
-                rectifier = Rectifier.from_calibrations(left, right, (pixels[0].shape[1], pixels[0].shape[0]))
+                rectifier = _rectifier(left, right, (pixels[0].shape[1], pixels[0].shape[0]), rectify)
         except Vizion3dError as error:
             trouble = error
             continue
@@ -163,11 +164,28 @@ def _spread(bag: BagReader, cameras: Sequence[CameraTopics], plan: Plan, count: 
             yield messages, plan.frames[row, :, INFO].tolist()
 
 
+def _rectifier(left: Calibration, right: Calibration, size_wh: tuple[int, int], rectify: bool | None) -> Rectifier | None:
+    """What would rectify such images; None if they are rectified, by the user or for want of a usable K, D or R.
+
+    Raises:
+        CalibrationError: they describe no rig, or the user says that images are raw and they cannot rectify these.
+    """
+    StereoRig.from_calibrations(left, right, size_wh)
+    if rectify is False:
+        return None
+    try:
+        return Rectifier.from_calibrations(left, right, size_wh)
+    except CalibrationError:
+        if rectify:
+            raise
+        return None
+
+
 def _are_raw(probes: Sequence[Any], cameras: Sequence[CameraTopics], tell: Tell) -> bool:
     """Whether the pairs are raw: by how their rows line up where that is beyond doubt, else by the names of the topics."""
-    if all(rectifier.is_identity for _, rectifier in probes):
+    if all(rectifier is None or rectifier.is_identity for _, rectifier in probes):
         return False
-    verdicts = {BothWays.measure(left, right, rectifier).is_raw for (left, right), rectifier in probes} - {None}
+    verdicts = {BothWays.measure(left, right, rectifier).is_raw for (left, right), rectifier in probes if rectifier} - {None}
     by_name = any(camera.is_raw for camera in cameras)
     if len(verdicts) > 1:
         raise InputError(
