@@ -61,6 +61,7 @@ setup(
             "vizion3d = vizion3d.cli:main",
             "mono_depth_node = vizion3d_ros.program:mono_depth_node",
             "stereo_depth_node = vizion3d_ros.program:stereo_depth_node",
+            "multi_depth_node = vizion3d_ros.program:multi_depth_node",
             "synthetic_camera_node = vizion3d_ros.program:synthetic_camera_node",
             "picture_camera_node = vizion3d_ros.program:picture_camera_node",
             "depth_viewer_node = vizion3d_ros.program:depth_viewer_node",

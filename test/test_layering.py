@@ -77,8 +77,8 @@ ROS = {
     "parameters settings rosbags numpy",
     "doctor": "core.bit_depth core.calibration_files core.camera core.errors core.options core.rectify core.stereo bag "
     "camera_topics conversions fast_dds graph mono_frames program settings stereo_frames numpy rclpy sensor_msgs",
-    "commands.bench": "core.errors core.option_records core.options core.stereo core.weights conversions demo fast_dds diagnostic_msgs "
-    "sensor_msgs rclpy",
+    "commands.bench": "core.errors core.option_records core.options core.stereo core.weights conversions demo fast_dds "
+    "diagnostic_msgs sensor_msgs rclpy",
     # plain Python of the live door
     "worker": "",
     "pair_watch": "core.stereo",
@@ -94,9 +94,13 @@ ROS = {
     "program": "core.errors core.runtime fast_dds rclpy",
     "depth_node": "core.errors core.runtime conversions diagnostics fast_dds inputs logs parameters settings worker "
     "diagnostic_msgs rcl_interfaces rclpy torch",
-    "stereo_depth_node": "core.bit_depth core.errors core.stereo depth_node pair_watch program settings stereo_frames worker "
-    "diagnostic_msgs",
-    "mono_depth_node": "core.bit_depth core.errors core.lifting depth_node mono_frames program settings worker",
+    "stereo_depth_node": "core.bit_depth core.errors core.option_records core.options core.stereo depth_node pair_watch "
+    "program settings stereo_frames worker diagnostic_msgs",
+    "mono_depth_node": "core.bit_depth core.errors core.lifting core.option_records core.options depth_node mono_frames "
+    "program settings worker",
+    # several rigs in one process
+    "rigs": "core.errors core.option_records core.options mono_frames parameters settings stereo_frames yaml",
+    "multi": "core.errors core.runtime depth_node mono_depth_node program rigs stereo_depth_node worker rclpy",
     "launching": "core.option_records parameters launch launch_ros yaml",
     # stand-ins for those without a robot
     "demo": f"core.__version__ core.camera core.evaluate core.images core.option_records core.pointcloud core.synthetic "

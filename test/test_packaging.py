@@ -56,6 +56,8 @@ def test_colcon_builds_an_ament_package(tmp_path, options):
         "package.xml",
         "launch/stereo.launch.py",
         "launch/mono.launch.py",
+        "launch/multi.launch.py",
+        "config/rigs.yaml",
         "config/stereo.yaml",
         "config/mono.yaml",
         "rviz/mono.rviz",
@@ -64,6 +66,7 @@ def test_colcon_builds_an_ament_package(tmp_path, options):
     for name in (
         "stereo_depth_node",
         "mono_depth_node",
+        "multi_depth_node",
         "synthetic_camera_node",
         "depth_viewer_node",
         "bag_player",

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A program that uses the public API and is strict about types."""
+
 from __future__ import annotations
 
 import numpy as np

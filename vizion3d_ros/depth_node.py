@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
@@ -70,6 +70,8 @@ class DepthNode(Node, Generic[S, E]):
         settings_type: record of parameters (`vizion3d_ros.parameters`) with the fields of `CommonSettings`.
         estimator: a loaded one, which nodes may share; the parameters about model and device are passed over then. None
             opens the one that the parameters describe.
+        estimators: those that nodes of this process have opened, by `model_options`: a node that would open the same takes it,
+            one that opens another leaves it there. None opens one for this node alone.
         worker: whose thread works on the frames, which nodes may share; None starts one.
         first_input_alone: the first input is worth processing without the others; they are None then.
         node_arguments: further ones of rclpy's `Node`, such as namespace, context, parameter_overrides.
@@ -84,6 +86,7 @@ class DepthNode(Node, Generic[S, E]):
         settings_type: type[S],
         *,
         estimator: E | None = None,
+        estimators: dict[Hashable, E] | None = None,
         worker: Worker | None = None,
         first_input_alone: bool = False,
         **node_arguments: Any,
@@ -103,17 +106,20 @@ class DepthNode(Node, Generic[S, E]):
                     self, self.inputs(), self._on_frame, self.warn, self._on_error, first_alone=first_input_alone
                 )
                 set_threads(self.settings.threads)
-                self.estimator: E = self._open_and_warm_up() if estimator is None else estimator
+                opened = {} if estimators is None else estimators
+                self.estimator: E = self._find_estimator(opened) if estimator is None else estimator
                 self.settings_changed()
             self._start()
         except BaseException:
             self.destroy_node()
             raise
 
-    def _open_and_warm_up(self) -> E:
-        estimator = self.open_estimator()
-        estimator.warm_up()
-        return estimator
+    def _find_estimator(self, opened: dict[Hashable, E]) -> E:
+        options = self.model_options()
+        if options not in opened:
+            opened[options] = self.open_estimator()
+            opened[options].warm_up()
+        return opened[options]
 
     def _start(self) -> None:
         """Advertise and begin to listen."""
@@ -152,6 +158,10 @@ class DepthNode(Node, Generic[S, E]):
 
     def open_estimator(self) -> E:
         """The estimator that the parameters describe."""
+        raise NotImplementedError
+
+    def model_options(self) -> Hashable:
+        """All that `open_estimator` depends on."""
         raise NotImplementedError
 
     def describe(self) -> str:

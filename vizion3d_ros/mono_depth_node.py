@@ -8,11 +8,14 @@ if __name__ == "__main__":  # before the slow imports, for Ctrl-C to be quiet du
 
     program.mono_depth_node()
 
+from collections.abc import Hashable
 from typing import Any
 
 from vizion3d.bit_depth import Levels
 from vizion3d.errors import Vizion3dError
 from vizion3d.lifting import DepthKind, MonoDepthEstimator
+from vizion3d.option_records import opening_part
+from vizion3d.options import RobotMonoOptions
 from vizion3d_ros import mono_frames
 from vizion3d_ros.depth_node import DepthNode
 from vizion3d_ros.program import run
@@ -32,6 +35,7 @@ class MonoDepthNode(DepthNode[MonoSettings, MonoDepthEstimator]):
         name: str = "mono_depth_node",
         *,
         estimator: MonoDepthEstimator | None = None,
+        estimators: dict[Hashable, MonoDepthEstimator] | None = None,
         worker: Worker | None = None,
         **node_arguments: Any,
     ) -> None:
@@ -40,6 +44,7 @@ class MonoDepthNode(DepthNode[MonoSettings, MonoDepthEstimator]):
             name,
             MonoSettings,
             estimator=estimator,
+            estimators=estimators,
             worker=worker,
             first_input_alone=True,
             **node_arguments,
@@ -58,6 +63,10 @@ class MonoDepthNode(DepthNode[MonoSettings, MonoDepthEstimator]):
             return MonoDepthEstimator.open(settings.model, settings, max_depth_m=settings.max_depth or None)
         except Vizion3dError as error:  # in the words of this door
             raise type(error)(str(error).replace("max_depth_m=", "max_depth:=")) from None
+
+    def model_options(self) -> Hashable:
+        """See `DepthNode.model_options`."""
+        return opening_part(self.settings, RobotMonoOptions)
 
     def inputs(self) -> dict[str, type]:
         """See `DepthNode.inputs`."""

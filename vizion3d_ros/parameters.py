@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound=Options)
 
 # What rclpy itself reads, some of it later than we look.
-_OF_RCLPY = ("use_sim_time", "start_type_description_service", "qos_overrides.")
+OF_RCLPY = ("use_sim_time", "start_type_description_service", "qos_overrides.")
 
 
 def declare(node: Node, settings_type: type[T]) -> T:
@@ -72,7 +72,7 @@ def unknown(given: Iterable[str], known: Iterable[str]) -> list[str]:
     known = list(known)
     sentences = []
     for name in given:
-        if name in known or name.startswith(_OF_RCLPY):
+        if name in known or name.startswith(OF_RCLPY):
             continue
         near = difflib.get_close_matches(name, known, n=1) or [one for one in known if one.rpartition(".")[2] == name]
         meant = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"

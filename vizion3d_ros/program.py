@@ -43,6 +43,11 @@ def stereo_depth_node() -> NoReturn:
     _start("stereo_depth_node")
 
 
+def multi_depth_node() -> NoReturn:
+    """Console script."""
+    _start("multi")
+
+
 def synthetic_camera_node() -> NoReturn:
     """Console script."""
     _start("demo.synthetic_camera_node")
@@ -103,8 +108,8 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
 
-def end(node: Node | None) -> None:
-    """Destroy a node and shut ROS down; if that takes longer than 5 s, end the process with status 1 there and then.
+def end(*nodes: Node | None) -> None:
+    """Destroy nodes and shut ROS down; if that takes longer than 5 s, end the process with status 1 there and then.
 
     Fast DDS can deadlock while a participant is destroyed (docs/transport.md), which no Python code could notice.
     """
@@ -114,8 +119,9 @@ def end(node: Node | None) -> None:
     _ending = True
     faulthandler.dump_traceback_later(_END_TIMEOUT_S, exit=True, file=2)
     try:
-        if node is not None:
-            node.destroy_node()
+        for node in nodes:
+            if node is not None:
+                node.destroy_node()
         try_shutdown()
         gc.collect()  # what an interrupted constructor left holds a participant, and that shared memory
     finally:
@@ -145,21 +151,40 @@ def run(make_node: Callable[[], N], args: list[str] | None = None, until: Callab
     Raises:
         InputError: an argument is not UTF-8, or nothing that ROS knows.
     """
-    import rclpy
-    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-    from rclpy.signals import SignalHandlerOptions
     from rclpy.utilities import remove_ros_args
 
     check_arguments(args)
     if args is None and (unknown := remove_ros_args()[1:]):
         raise InputError(f"what is {' '.join(unknown)}? Parameters are given as: --ros-args -p NAME:=VALUE")
+
+    def make_nodes(nodes: list[N]) -> None:
+        nodes.append(make_node())
+
+    return run_nodes(make_nodes, args, lambda nodes: until(nodes[0]))
+
+
+def run_nodes(
+    make_nodes: Callable[[list[N]], None], args: list[str] | None = None, until: Callable[[list[N]], bool] = lambda _: False
+) -> int:
+    """As `run`, of several nodes on one executor.
+
+    Args:
+        make_nodes: appends them to a list one by one, so that those before one that cannot be made are ended, too.
+        args: of the command line, with what is not ROS's; None takes the process's.
+        until: whether they are done.
+    """
+    import rclpy
+    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+    from rclpy.signals import SignalHandlerOptions
+
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    node = None
+    nodes: list[N] = []
     try:
-        node = make_node()
+        make_nodes(nodes)
         executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        while rclpy.ok() and not until(node):
+        for node in nodes:
+            executor.add_node(node)
+        while rclpy.ok() and not until(nodes):
             executor.spin_once(timeout_sec=_POLL_S)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
@@ -170,5 +195,5 @@ def run(make_node: Callable[[], N], args: list[str] | None = None, until: Callab
         if rclpy.ok() and not _ending:
             raise  # otherwise the end came from outside, in the middle of something
     finally:
-        end(node)
+        end(*nodes)
     return 0

@@ -8,12 +8,15 @@ if __name__ == "__main__":  # before the slow imports, for Ctrl-C to be quiet du
 
     program.stereo_depth_node()
 
+from collections.abc import Hashable
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from vizion3d.bit_depth import Levels
 from vizion3d.errors import InputError, WeightsError
+from vizion3d.option_records import opening_part
+from vizion3d.options import RobotStereoOptions
 from vizion3d.stereo import StereoDepthEstimator, StereoPrediction
 from vizion3d_ros import stereo_frames
 from vizion3d_ros.depth_node import DepthNode
@@ -34,13 +37,14 @@ class StereoDepthNode(DepthNode[StereoSettings, StereoDepthEstimator]):
         name: str = "stereo_depth_node",
         *,
         estimator: StereoDepthEstimator | None = None,
+        estimators: dict[Hashable, StereoDepthEstimator] | None = None,
         worker: Worker | None = None,
         **node_arguments: Any,
     ) -> None:
         self._levels = Levels()
         self._watch = PairWatch()
         self._nearest_m = 0.0
-        super().__init__(name, StereoSettings, estimator=estimator, worker=worker, **node_arguments)
+        super().__init__(name, StereoSettings, estimator=estimator, estimators=estimators, worker=worker, **node_arguments)
 
     def open_estimator(self) -> StereoDepthEstimator:
         """See `DepthNode.open_estimator`."""
@@ -53,6 +57,10 @@ class StereoDepthNode(DepthNode[StereoSettings, StereoDepthEstimator]):
         """See `DepthNode.describe`."""
         images = "raw images are rectified here" if self.settings.rectify else "images come rectified"
         return f"{super().describe()}, rectify {str(self.settings.rectify).lower()}: {images}"
+
+    def model_options(self) -> Hashable:
+        """See `DepthNode.model_options`."""
+        return opening_part(self.settings, RobotStereoOptions)
 
     def inputs(self) -> dict[str, type]:
         """See `DepthNode.inputs`."""
