@@ -32,5 +32,7 @@ def focal_px(path: str | os.PathLike[str], size_wh: tuple[int, int]) -> float:
     except (OSError, TypeError, ValueError):
         film_mm = 0.0
     if film_mm <= 0:
-        raise InputError(f"{os.fspath(path)} has no focal length (FocalLengthIn35mmFilm) in its EXIF data")
+        raise InputError(
+            f"{os.fspath(path)} has no focal length (FocalLengthIn35mmFilm) in its EXIF data; give --calib or --fov"
+        )
     return film_mm * math.hypot(*size_wh) / _FILM_MM

@@ -125,8 +125,8 @@ def wide_lens_trouble(calibration: Calibration, image_size: tuple[int, int]) -> 
         return ""
     wrong = (stretch[np.isfinite(stretch)] > _MAX_STRETCH).mean()
     return (
-        f"the lens has no one focal length: metres may be more than a tenth too long in {100 * wrong:.0f} % of the raw image "
-        f"and up to {largest:.1f} times at its edge; rectify it first"
+        f"the lens has no one focal length: in {100 * wrong:.0f} % of the raw image metres may be more than a tenth too long, "
+        f"up to {largest:.1f} times at its edge; rectify it first"
     )
 
 

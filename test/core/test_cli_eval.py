@@ -123,6 +123,14 @@ def test_one_picture_and_a_mono_model(folder, vits_file, capsys):
     assert rows[0][3] == "density %" and rows[2][2] == "all"
 
 
+def test_a_mono_model_with_metres_by_the_focal_length_takes_the_calibration(folder, da3_metric_file, capsys):
+    arguments = ["--truth", "depth_mm.png", "--encoding", "nyu", "--model", str(da3_metric_file), "--device", "cpu"]
+    rows, text = run(capsys, PAIR[0], *arguments, "--calib", "calib.txt")
+    assert "scaled and shifted" not in text and 0 < float(rows[2][3]) < 100
+    assert main(["eval", PAIR[0], *arguments]) == 2
+    assert "metres only with the focal length of the camera; give --calib FILE" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`vizion3d mono` with a real network of generated weights."""
 
+import math
 import os
 import re
 import subprocess
@@ -12,6 +13,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from vizion3d.camera import PinholeCamera
 from vizion3d.cli import main
 from vizion3d.lifting import MonoDepthEstimator
 
@@ -175,6 +177,53 @@ def test_a_picture_without_contrast_is_told_so(folder, capsys):
     assert "dot.png: 1x1, the same depth everywhere" in capsys.readouterr().out
     assert read_depth_m("dot_depth.png").tolist() == [[0]]
     assert len(read_points("dot_cloud.ply")[0]) == 0
+
+
+# --- metres by the focal length ---
+
+
+@pytest.mark.parametrize(
+    ("flags", "focal_px", "told"),
+    [
+        (("--fov", "60"), 53.694, ", focal length 53.7 px by 60 degrees"),
+        (("--focal", "exif"), 28 * math.hypot(48, 62) / math.hypot(36, 24), ", focal length 50.7 px by EXIF"),
+    ],
+)
+def test_a_focal_length_makes_metres(folder, da3_metric_file, capsys, flags, focal_px, told):
+    exif = PIL.Image.Exif()
+    exif[0x8769] = {0xA405: 28}  # FocalLengthIn35mmFilm
+    PIL.Image.fromarray(noise(0, (48, 62))).save("shot.png", exif=exif)
+    assert mono("shot.png", *flags, model=str(da3_metric_file)) == 0
+    assert f"shot.png: 62x48{told}, " in capsys.readouterr().out
+    camera = PinholeCamera(62, 48, focal_px, focal_px, 31, 24)
+    depth_m = MonoDepthEstimator(da3_metric_file, "cpu").estimate(noise(0, (48, 62)), camera).depth_m.numpy()
+    np.testing.assert_allclose(read_depth_m("shot_depth.png"), np.nan_to_num(depth_m), atol=0.001)
+    points, _ = read_points("shot_cloud.ply")
+    assert len(points) == np.isfinite(depth_m).sum() < depth_m.size  # no sky
+    x, y, z = (points * (1, -1, -1)).T
+    u, v = focal_px * x / z + 31, focal_px * y / z + 24
+    np.testing.assert_allclose(np.stack((u, v)), np.stack((u, v)).round(), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ((), "gives metres only with the focal length of the camera; give --calib FILE, --fov DEGREES or --focal exif"),
+        (("--focal", "exif"), r"a\.png has no focal length \(FocalLengthIn35mmFilm\) in its EXIF data; give --calib or --fov"),
+        (("--fov", "180"), "--fov is 180; it must be between 0 and 180 degrees"),
+    ],
+)
+def test_without_a_focal_length_there_are_no_metres(folder, da3_metric_file, capsys, flags, message):
+    assert mono("a.png", *flags, model=str(da3_metric_file)) == 2
+    assert re.match(f"vizion3d: error: .*{message}", capsys.readouterr().err.splitlines()[-1])
+
+
+def test_a_raw_wide_lens_is_told(folder, da3_metric_file, caplog):
+    assert mono("a.png", "--calib", "camera.yaml", model=str(da3_metric_file)) == 0
+    assert "a.png: the lens has no one focal length: in " in caplog.text
+    caplog.clear()
+    assert mono("a.png", "--calib", "camera.yaml", "--rectified", model=str(da3_metric_file)) == 0
+    assert "focal length" not in caplog.text
 
 
 # --- mistakes ---

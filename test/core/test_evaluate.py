@@ -401,6 +401,7 @@ def test_files_that_do_not_belong_together(tmp_path, small):
 def test_relative_depth_is_aligned_before_it_is_judged(small):
     relative = 3.0 / small.depth_m + 0.7
     np.testing.assert_allclose(aligned_depth(relative, small.depth_m), small.depth_m)
+    np.testing.assert_allclose(aligned_depth(3 * small.depth_m + 2, small.depth_m, is_inverse=False), small.depth_m)
 
 
 def results(small) -> list[Result]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from pathlib import Path
 
 import cv2
@@ -15,7 +16,7 @@ import pytest
 from vizion3d.calibration_files import load_calibration
 from vizion3d.camera import Calibration, PinholeCamera
 from vizion3d.errors import CalibrationError
-from vizion3d.lens_rays import kept_rays, pixel_rays, project_to_pixels
+from vizion3d.lens_rays import kept_rays, metric_stretch, pixel_rays, project_to_pixels, wide_lens_trouble
 
 MIN_VALID_SHARE = {
     "equidistant_1280x800.json": 0.76,  # the corners lie beyond the fold at 80 degrees
@@ -277,3 +278,33 @@ def test_a_rectified_camera_without_P_is_refused() -> None:
 def test_an_image_of_another_shape_is_refused() -> None:
     with pytest.raises(CalibrationError, match="different shapes"):
         pixel_rays(make(()), (480, 480))
+
+
+def test_a_pinhole_has_one_focal_length() -> None:
+    camera = make((0, 0, 0, 0))
+    np.testing.assert_allclose(metric_stretch(camera), 1, rtol=1e-9)
+    assert wide_lens_trouble(camera, (480, 360)) == ""
+
+
+def test_the_metric_error_of_a_raw_wide_lens_is_bounded_over_its_field(data: Path) -> None:
+    """What looks smaller than in a pinhole camera is taken for farther: judged by the apparent size of small things."""
+    camera = load(data / "camera_info/equidistant_1280x800.json")
+    stretch = metric_stretch(camera)
+    v, u = (np.linspace(0, side - 1, 65).round().astype(int) for side in (800, 1280))
+    rays = pixel_rays(camera)[v][:, u]
+    angle_deg = np.degrees(np.arctan(np.hypot(*np.moveaxis(rays, -1, 0))))
+    field = angle_deg <= 60
+    turn = np.linspace(0, np.pi, 36, endpoint=False)
+    step = 1e-3 * np.stack((np.cos(turn), np.sin(turn)), axis=-1)
+    ends = [project_with_opencv(camera, rays[field][:, None] + sign * step) for sign in (1, -1)]
+    size = np.linalg.norm((ends[0] - ends[1]) / (camera.K[0], camera.K[4]), axis=-1) / 2e-3  # in a pinhole camera it is 1
+    np.testing.assert_allclose(stretch[field], 1 / size.min(axis=1), rtol=0.05)
+
+    bounds = {10: 1.04, 15: 1.08, 20: 1.15, 30: 1.4, 45: 2.2, 60: 4.5}
+    for degrees, bound in bounds.items():
+        assert stretch[angle_deg <= degrees].min() > 0.99 and stretch[angle_deg <= degrees].max() < bound
+    assert stretch[(angle_deg > 44) & (angle_deg < 46)].min() > 1.9, "so it must be told"
+    told = wide_lens_trouble(camera, (1280, 800))
+    assert re.search(
+        r"in 9\d % of the raw image metres may be more than a tenth too long, up to \d+\.\d times at its edge", told
+    )

@@ -511,6 +511,36 @@ def test_missing_weights_are_refused_with_what_to_do(run, monkeypatch, tmp_path)
         run(model_backend="dav2")
 
 
+def test_a_network_for_metres_needs_both_focal_lengths_and_leaves_sky_out(run, da3_metric_file, picture, caplog):
+    for config in (DepthEstimationAdvanceConfig(), DepthEstimationAdvanceConfig(fx=50)):
+        with pytest.raises(
+            InputError, match="metres only with the focal length of the camera; set fx and fy of advanced_config"
+        ):
+            run(model_backend=da3_metric_file, config=config)
+    one, two = (
+        run(model_backend=da3_metric_file, config=DepthEstimationAdvanceConfig(fx=f, fy=f), return_point_cloud=True)
+        for f in (50, 100)
+    )
+    assert one.kind is DepthKind.METRES and one.is_metric
+    np.testing.assert_allclose(two.depth, 2 * one.depth, rtol=1e-5)
+    known = np.isfinite(one.depth)
+    assert 0 < known.sum() == len(one.cloud.points) < known.size
+    assert (one.depth_image_array[~known] == 0).all()
+    assert "no one focal length" not in caplog.text
+    lens = DepthEstimationAdvanceConfig(fx=50, fy=50, distortion=(-0.2, 0.05, 0, 0))
+    assert run(model_backend=da3_metric_file, config=lens).is_metric
+    assert "the lens has no one focal length" in caplog.text
+
+
+def test_the_picture_of_relative_depth_is_dark_where_it_is_far():
+    depth = np.array([[1.0, 2.0, 3.0]], np.float32)
+    inverse, relative = (
+        DepthEstimationResult(depth, "w", None, DepthEstimationCommand("room.png"), kind).depth_image_array.tolist()[0]
+        for kind in (DepthKind.INVERSE, DepthKind.RELATIVE)
+    )
+    assert inverse == [0, 32767, 65535] and relative == inverse[::-1]
+
+
 def test_other_weights_are_refused(run, tmp_path):
     torch.save({"layer.weight": torch.zeros(3)}, tmp_path / "other.pth")
     with pytest.raises(

@@ -334,11 +334,16 @@ def camera_yaml(info: CameraInfo) -> str:
     )
 
 
-@pytest.mark.parametrize("max_depth", [0.0, 20.0], ids=["relative", "metric"])
-def test_mono(ros, data, tmp_path, vits_file, max_depth):
+@pytest.mark.parametrize(
+    ("weights", "max_depth"),
+    [("vits_file", 0.0), ("vits_file", 20.0), ("da3_metric_file", 0.0)],
+    ids=["relative", "metric", "by focal length"],
+)
+def test_mono(ros, request, data, tmp_path, weights, max_depth):
+    model = request.getfixturevalue(weights)
     messages = bag_messages(data / "bags/euroc_v1_01_raw", [f"/stereo/left/{t}" for t in ("image_raw", "camera_info")])
     rgb, info = conversions.rgb_from_image(messages[0]), messages[1]
-    options = {"model": str(vits_file), "input_size": 126, "max_depth": max_depth}
+    options = {"model": str(model), "input_size": 126, "max_depth": max_depth}
 
     frames = from_frames("mono", messages, options, tmp_path)
     node = from_node(ros, "mono", messages, options)
@@ -351,9 +356,10 @@ def test_mono(ros, data, tmp_path, vits_file, max_depth):
     fx, _, cx, _, fy, cy, *_ = map(float, info.k)
     lens = {"distortion": tuple(info.d), "distortion_model": info.distortion_model}
     config = DepthEstimationAdvanceConfig(fx, fy, cx, cy, **lens, max_depth_m=max_depth or None, input_size=126)
-    command = DepthEstimationCommand(rgb, vits_file, return_point_cloud=True, advanced_config=config)
+    command = DepthEstimationCommand(rgb, model, return_point_cloud=True, advanced_config=config)
     api = DepthEstimation().run(command)
-    assert api.is_metric == bool(max_depth) and np.ptp(api.depth) > 0
+    assert api.is_metric == (bool(max_depth) or weights == "da3_metric_file") and np.ptp(api.depth[np.isfinite(api.depth)]) > 0
+    assert np.isnan(api.depth).any() == (weights == "da3_metric_file")  # its sky
     depth_m = frames.map("depth/image_raw")
     in_cloud = np.isfinite(frames.points).all(axis=-1)
     assert_same(frames.colors, rgb)
@@ -373,7 +379,7 @@ def test_mono(ros, data, tmp_path, vits_file, max_depth):
 
     PIL.Image.fromarray(rgb).save(tmp_path / "view.png")
     (tmp_path / "camera.yaml").write_text(camera_yaml(info))
-    flags = ("--model", vits_file, "--input-size", 126, "--max-depth", max_depth)
+    flags = ("--model", model, "--input-size", 126, "--max-depth", max_depth)
     from_command("mono", tmp_path / "view.png", "--calib", tmp_path / "camera.yaml", "--out", tmp_path, *flags)
     points, colors = read_ply(tmp_path / "view_cloud.ply")
     assert_same(points, frames.points[in_cloud] * FLIP)

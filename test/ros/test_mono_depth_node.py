@@ -15,6 +15,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from ros_harness import float_map, make_header
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
+from vizion3d.camera import PinholeCamera
 from vizion3d.images import load_rgb
 from vizion3d.lifting import MonoDepthEstimator
 from vizion3d_ros import conversions
@@ -234,3 +235,25 @@ def test_missing_weights_end_it_with_the_command_that_gets_them(ros, tmp_path, m
     assert node.wait() == 1
     assert "vizion3d weights get depth-anything-v2-small" in node.log
     assert "Traceback" not in node.log
+
+
+def test_metres_by_the_focal_length_wait_for_it(ros, da3_metric_file, picture):
+    node = start(ros, da3_metric_file)
+    depths, clouds = ros.listen("depth/image_raw", Image), ros.listen("points2", PointCloud2)
+    camera = Camera(ros)
+    camera.wait_for_subscribers()
+    camera.publish(picture, STAMP_NS, info=False)
+    why = "gives metres only with the focal length of the camera; no CameraInfo with the stamp of the image on /camera_info"
+    ros.wait_for(lambda: why in node.log, "the reason")
+    assert "frame skipped: " in node.log and not depths
+    for i in range(1, 8):
+        camera.publish(picture, STAMP_NS + i)
+        ros.spin_for(0.5)
+        if depths and clouds:
+            break
+    depth = float_map(depths[0])
+    lens = PinholeCamera(160, 120, 130.0, 128.0, 82.0, 58.0)
+    expected = MonoDepthEstimator(da3_metric_file, "cpu").estimate(picture, lens).depth_m.numpy()
+    np.testing.assert_allclose(depth, expected, rtol=1e-4)
+    assert 0.01 < np.isnan(depth).mean() < 0.99
+    assert "RELATIVE" not in node.log and "metres by the focal length" in node.log
