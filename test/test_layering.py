@@ -85,6 +85,8 @@ ROS = {
     "diagnostics": "",
     "logs": "",
     "arrivals": "",
+    "rate_limit": "",
+    "model_facts": "core.options core.runtime core.stereo core.weights",
     # the live door
     "parameters": "core.errors core.option_records rcl_interfaces rclpy",
     "fast_dds": "core.errors rclpy",
@@ -92,12 +94,12 @@ ROS = {
     "input_watch": "arrivals graph pairing sensor_msgs rclpy",
     "inputs": "core.errors camera_infos conversions graph input_watch pairing sensor_msgs rclpy",
     "program": "core.errors core.runtime fast_dds rclpy",
-    "depth_node": "core.errors core.runtime conversions diagnostics fast_dds inputs logs parameters settings worker "
-    "diagnostic_msgs rcl_interfaces rclpy torch",
-    "stereo_depth_node": "core.bit_depth core.errors core.option_records core.options core.stereo depth_node pair_watch "
-    "program settings stereo_frames worker diagnostic_msgs",
-    "mono_depth_node": "core.bit_depth core.errors core.lifting core.option_records core.options depth_node mono_frames "
-    "program settings worker",
+    "depth_node": "core.errors core.runtime conversions diagnostics fast_dds inputs logs parameters rate_limit settings "
+    "worker diagnostic_msgs rcl_interfaces rclpy torch",
+    "stereo_depth_node": "core.bit_depth core.errors core.option_records core.options core.stereo depth_node model_facts "
+    "pair_watch program settings stereo_frames worker diagnostic_msgs",
+    "mono_depth_node": "core.bit_depth core.errors core.lifting core.option_records core.options depth_node model_facts "
+    "mono_frames program settings worker",
     # several rigs in one process
     "rigs": "core.errors core.option_records core.options mono_frames parameters settings stereo_frames yaml",
     "multi": "core.errors core.runtime depth_node mono_depth_node program rigs stereo_depth_node worker rclpy",

@@ -111,7 +111,7 @@ class FrameCompleter:
 
     Attributes:
         infos: by camera.
-        dropped: images that were given up for newer ones because no CameraInfo was known, by the reason.
+        dropped: images that were given up, for newer ones because no CameraInfo was known or at `clear`, by the reason.
     """
 
     def __init__(self, cameras: Sequence[str], *, may_lack_info: bool = False, wait_s: float = 0.25) -> None:
@@ -149,6 +149,8 @@ class FrameCompleter:
 
     def clear(self) -> None:
         """Forget images and CameraInfo, not the counts."""
+        if self._waiting is not None:
+            self.dropped["image that waited when nobody listened any more"] += 1
         for infos in self.infos.values():
             infos.clear()
         self._waiting = self._since_s = None

@@ -30,6 +30,7 @@ from vizion3d_ros.conversions import stamp_ns
 from vizion3d_ros.diagnostics import FrameDiagnostics
 from vizion3d_ros.inputs import REPORT_PERIOD_S, WAIT_FOR_PARTNERS_S, SyncedInputs
 from vizion3d_ros.logs import RosLogHandler
+from vizion3d_ros.rate_limit import RateLimit
 from vizion3d_ros.settings import CommonSettings
 from vizion3d_ros.worker import Worker
 
@@ -43,6 +44,7 @@ _POLL_PERIOD_S = 0.25
 _DIAGNOSTICS_PERIOD_S = 1.0
 _STOP_TIMEOUT_S = 0.4
 _LONG_FRAME_S = 5.0
+_CLOUD = "points2"
 _MAX_AGE_AT_ARRIVAL_S = 10.0  # of an image whose stamp is of the node's clock
 
 
@@ -99,6 +101,8 @@ class DepthNode(Node, Generic[S, E]):
         self._outputs: dict[str, Any] = {}
         self._advised: set[str] = set()
         self._told_frame_s = 0.0
+        self._frame_rate, self._cloud_rate = RateLimit(), RateLimit()
+        self._arrived_s = 0.0  # of the frame in work
         try:
             with self._core_log.speaking():
                 self.settings: S = parameters.declare(self, settings_type)
@@ -108,6 +112,7 @@ class DepthNode(Node, Generic[S, E]):
                 set_threads(self.settings.threads)
                 opened = {} if estimators is None else estimators
                 self.estimator: E = self._find_estimator(opened) if estimator is None else estimator
+                self._model_facts = self.model_facts() if estimator is None else {}
                 self.settings_changed()
             self._start()
         except BaseException:
@@ -183,6 +188,10 @@ class DepthNode(Node, Generic[S, E]):
     def settings_changed(self) -> None:
         """Called when `settings` are new, at the start as well."""
 
+    def model_facts(self) -> dict[str, str]:
+        """What the diagnostics say of the model that `open_estimator` opens."""
+        return {}
+
     def diagnostic_values(self) -> dict[str, Any]:
         """More values for the diagnostics."""
         return {}
@@ -208,10 +217,15 @@ class DepthNode(Node, Generic[S, E]):
         """Make and publish the messages of the topics that somebody listens to."""
         with self.diagnostics.stage("publish"), torch.inference_mode():
             for topic, make in makers.items():
-                if self.listened(topic):
+                if self.listened(topic) and (topic != _CLOUD or self._cloud_is_due()):
                     message = make()
                     self._outputs[topic].publish(message)
                     self._advise_on_size(topic, message)
+
+    def _cloud_is_due(self) -> bool:
+        due = self._cloud_rate.admits(self.settings.points_rate, self._arrived_s)
+        self.diagnostics.clouds_skipped += not due
+        return due
 
     def _advise_on_size(self, topic: str, message: Any) -> None:
         """Tell, once a topic, that its messages are larger than the transport likes."""
@@ -268,13 +282,27 @@ class DepthNode(Node, Generic[S, E]):
     # Frames
 
     def _on_frame(self, messages: tuple[Any, ...]) -> None:
-        self._slot.submit((time.monotonic(), messages))
+        now_s = time.monotonic()
+        rate_hz, reason = self._highest_rate()
+        if self._frame_rate.admits(rate_hz, now_s):
+            self._slot.submit((now_s, messages))
+        else:
+            self.diagnostics.frame_skipped(reason)
+
+    def _highest_rate(self) -> tuple[float, str]:
+        """How many frames a second are of use, 0 for all, and what says so."""
+        max_rate, points_rate = self.settings.max_rate, self.settings.points_rate
+        if points_rate and not self.listened(*(topic for topic in self._outputs if topic != _CLOUD)):
+            return min(max_rate or points_rate, points_rate), "points_rate, nothing but points2 is listened to"
+        return max_rate, "max_rate"
 
     def _process(self, item: tuple[float, tuple[Any, ...]]) -> None:
         arrived, messages = item
-        if not self.listened():
-            return
         diagnostics = self.diagnostics
+        if not self.listened():
+            diagnostics.frame_skipped("nobody listens any more")
+            return
+        self._arrived_s = arrived
         diagnostics.add("wait", time.monotonic() - arrived)
         with self._core_log.speaking():
             self.process(messages)
@@ -317,21 +345,29 @@ class DepthNode(Node, Generic[S, E]):
             )
 
     def _publish_diagnostics(self) -> None:
-        status = DiagnosticStatus(name=f"{self.get_fully_qualified_name()}: depth", hardware_id=self.estimator.describe())
+        status = DiagnosticStatus(name=f"{self.get_fully_qualified_name()[1:]}: depth", hardware_id=self.estimator.describe())
         status.level, status.message = self._health()
         diagnostics, pairing = self.diagnostics, self._inputs.pairing
         values: dict[str, Any] = {
             "state": "listened to" if self._inputs.active else "idle, no listener",
             "rate (Hz)": f"{diagnostics.rate_hz():.2f}",
+            **self._model_facts,
+            "runs as": self.estimator.describe(),
+            "frames received": self._inputs.frames,
             "frames published": diagnostics.frames,
             "frames failed": diagnostics.failed,
             "frames replaced by a newer one": self._slot.replaced,
+            "frames waiting or in work": self._slot.pending,
+            "point clouds skipped by points_rate": diagnostics.clouds_skipped,
             "stamps went back": pairing.jumps_back,
         }
+        values |= {f"frames skipped by {reason}": count for reason, count in [*diagnostics.skipped.items()]}
+        if torch.cuda.is_initialized():
+            values["GPU memory of this process (MB)"] = f"{torch.cuda.memory_allocated() / 1e6:.0f}"
         values |= {f"received {topic}": count for topic, count in self._inputs.received.items()}
         values |= {f"dropped {reason}": count for reason, count in self._inputs.dropped.items()}
-        for stage, (p50, p95) in diagnostics.percentiles_ms().items():
-            values[f"{stage} p50/p95 (ms)"] = f"{p50:.1f} / {p95:.1f}"
+        for stage, milliseconds in diagnostics.percentiles_ms().items():
+            values[f"{stage} p50/p95/max (ms)"] = " / ".join(f"{value:.1f}" for value in milliseconds)
         values |= self.diagnostic_values()
         status.values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
         message = DiagnosticArray(status=[status])

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -26,12 +26,16 @@ class FrameDiagnostics:
     Attributes:
         frames: how many were finished.
         failed: how many were not.
+        skipped: how many were given up without need of a newer one, by the reason.
+        clouds_skipped: how many point clouds were left out of finished frames.
         error: what is wrong with the last frame; "" if nothing is.
     """
 
     def __init__(self) -> None:
         self.frames = 0
         self.failed = 0
+        self.skipped: Counter[str] = Counter()
+        self.clouds_skipped = 0
         self.error = ""
         self._lock = threading.Lock()
         self._durations: dict[str, deque[tuple[float, float]]] = defaultdict(lambda: deque(maxlen=_WINDOW))
@@ -67,6 +71,11 @@ class FrameDiagnostics:
             self.failed += 1
             self.error = error
 
+    def frame_skipped(self, reason: str) -> None:
+        """Count a frame that was given up before it was worked on."""
+        with self._lock:
+            self.skipped[reason] += 1
+
     def forget_error(self) -> None:
         """Nobody waits for frames any more, so nothing is wrong."""
         with self._lock:
@@ -93,13 +102,13 @@ class FrameDiagnostics:
                 return 1 / period_s
         return recent / window_s
 
-    def percentiles_ms(self) -> dict[str, tuple[float, float]]:
-        """(p50, p95) milliseconds by stage, over the last 200 frames; of stages that nothing goes through any more none."""
+    def percentiles_ms(self) -> dict[str, tuple[float, float, float]]:
+        """(p50, p95, largest) milliseconds by stage, over the last 200 frames; none of stages that nothing goes through now."""
         now = time.monotonic()
         with self._lock:
             current = {name: list(durations) for name, durations in self._durations.items() if _is_current(durations, now)}
         ordered = {name: sorted(seconds for _, seconds in durations) for name, durations in current.items()}
-        return {name: (_rank(values, 0.5), _rank(values, 0.95)) for name, values in ordered.items()}
+        return {name: (_rank(values, 0.5), _rank(values, 0.95), 1e3 * values[-1]) for name, values in ordered.items()}
 
 
 def _is_current(durations: deque[tuple[float, float]], now: float) -> bool:

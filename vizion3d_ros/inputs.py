@@ -44,6 +44,9 @@ class SyncedInputs:
         warn: gets (what it is about, text).
         on_error: gets why a frame is refused.
         first_alone: images whose CameraInfo does not come, or does not fit, go on alone, with None for it.
+
+    Attributes:
+        frames: that were complete so far, those with a refused CameraInfo among them.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class SyncedInputs:
         self._on_frame = on_frame
         self._warn = warn
         self._on_error = on_error
+        self.frames = 0
         self._subscriptions: dict[str, Subscription] = {}
         self._watch = InputWatch(node, self._types, self.full_name, self.pairing, warn)
 
@@ -171,6 +175,7 @@ class SyncedInputs:
 
     def _hand_on(self, frames: Iterable[Frame]) -> None:
         for frame in frames:
+            self.frames += 1
             by_topic = dict(zip(self.pairing.topics, frame.images, strict=True))
             try:
                 for topic, stamp, info in zip(self._image_of, frame.stamps_ns, frame.infos, strict=True):

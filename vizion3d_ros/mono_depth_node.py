@@ -18,6 +18,7 @@ from vizion3d.option_records import opening_part
 from vizion3d.options import RobotMonoOptions
 from vizion3d_ros import mono_frames
 from vizion3d_ros.depth_node import DepthNode
+from vizion3d_ros.model_facts import model_facts
 from vizion3d_ros.program import run
 from vizion3d_ros.settings import MonoSettings
 from vizion3d_ros.worker import Worker
@@ -67,6 +68,10 @@ class MonoDepthNode(DepthNode[MonoSettings, MonoDepthEstimator]):
     def model_options(self) -> Hashable:
         """See `DepthNode.model_options`."""
         return opening_part(self.settings, RobotMonoOptions)
+
+    def model_facts(self) -> dict[str, str]:
+        """See `DepthNode.model_facts`."""
+        return model_facts(self.settings, is_metric=self.estimator.is_metric)
 
     def inputs(self) -> dict[str, type]:
         """See `DepthNode.inputs`."""

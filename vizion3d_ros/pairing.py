@@ -67,7 +67,8 @@ class Pairing:
         self.received[topic] += 1
         self._watch(topic, stamp_ns)
         queue = self._waiting[topic]
-        queue.pop(stamp_ns, None)  # a repeated stamp takes its place at the end
+        if queue.pop(stamp_ns, None) is not None:  # a repeated stamp takes its place at the end
+            self.dropped[f"{topic} with the stamp of the next"] += 1
         queue[stamp_ns] = message
         stamps = self._match(topic, stamp_ns)
         if stamps is None:
@@ -83,8 +84,10 @@ class Pairing:
         return messages
 
     def clear(self) -> None:
-        """Forget the waiting messages, not the counts."""
-        for queue in self._waiting.values():
+        """Drop the waiting messages."""
+        for topic, queue in self._waiting.items():
+            if queue:
+                self.dropped[f"{topic} that waited when nobody listened any more"] += len(queue)
             queue.clear()
 
     @property

@@ -32,6 +32,15 @@ class CommonSettings(MessageSettings, ProgramOptions):
     """Parameters that every depth node has."""
 
     lazy: bool = option(True, "subscribe and compute only while somebody listens")
+    max_rate: float = option(
+        0.0,
+        "frames a second to work on at most; others are skipped before they are decoded. 0 is all",
+        unit="Hz",
+        limits=(0.0, 1000.0),
+    )
+    points_rate: float = option(
+        0.0, "point clouds a second to publish at most; 0 is one for each frame", unit="Hz", limits=(0.0, 1000.0)
+    )
     image_transport: str = option(
         "raw",
         "images as they are, or as JPEG or PNG on the topic IMAGE/compressed",

@@ -20,6 +20,7 @@ from vizion3d.options import RobotStereoOptions
 from vizion3d.stereo import StereoDepthEstimator, StereoPrediction
 from vizion3d_ros import stereo_frames
 from vizion3d_ros.depth_node import DepthNode
+from vizion3d_ros.model_facts import model_facts
 from vizion3d_ros.pair_watch import PairWatch
 from vizion3d_ros.program import run
 from vizion3d_ros.settings import StereoSettings
@@ -61,6 +62,10 @@ class StereoDepthNode(DepthNode[StereoSettings, StereoDepthEstimator]):
     def model_options(self) -> Hashable:
         """See `DepthNode.model_options`."""
         return opening_part(self.settings, RobotStereoOptions)
+
+    def model_facts(self) -> dict[str, str]:
+        """See `DepthNode.model_facts`."""
+        return model_facts(self.settings, is_metric=True)
 
     def inputs(self) -> dict[str, type]:
         """See `DepthNode.inputs`."""

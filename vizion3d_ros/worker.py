@@ -90,6 +90,12 @@ class Slot:
             return any(slot.waiting for slot in self._worker._slots)
 
     @property
+    def pending(self) -> int:
+        """Items of this slot that wait or are in work."""
+        with self._worker._condition:
+            return len(self.waiting) + (self._worker._busy is self)
+
+    @property
     def busy_s(self) -> float:
         """For how long the worker has been at an item of this slot; 0 if it is not."""
         with self._worker._condition:

@@ -96,7 +96,7 @@ class MonoNode:
 
     def tell(self, level: bytes = DiagnosticStatus.OK, message: str = "running") -> None:
         values = [KeyValue(key="frames published", value=str(self.frames))]
-        status = DiagnosticStatus(name="/test_probe: depth", level=level, message=message, values=values)
+        status = DiagnosticStatus(name="test_probe: depth", level=level, message=message, values=values)
         self.diagnostics.publish(DiagnosticArray(status=[status]))
 
     def publish(self, *topics: str) -> None:

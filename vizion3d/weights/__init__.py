@@ -3,7 +3,7 @@
 
 from vizion3d.weights.architectures import ARCHITECTURES, Architecture
 from vizion3d.weights.checkpoint import read_state_dict
-from vizion3d.weights.locate import LocatedWeights, file_of, locate, record_first_use, task_of
+from vizion3d.weights.locate import LocatedWeights, file_of, find_weights, locate, record_first_use, task_of
 from vizion3d.weights.registry import RECORDS, WeightsRecord, find, match, names
 from vizion3d.weights.store import cache_dir, cache_path, resolve, trust, verify
 
@@ -17,6 +17,7 @@ __all__ = [
     "cache_path",
     "file_of",
     "find",
+    "find_weights",
     "locate",
     "match",
     "names",

@@ -32,6 +32,12 @@ class LocatedWeights:
     architecture: str
     record: WeightsRecord | None
 
+    @property
+    def sha256(self) -> str:
+        """Digest of the file in hex; the recorded one where the file is as it was then."""
+        seal = integrity.read_seal(self.path) if is_cached(self.path) else None
+        return seal.sha256 if seal and seal.untouched(self.path) else integrity.sha256_of(self.path)
+
 
 def file_of(model: str | os.PathLike[str], task: architectures.Task, without_weights: Sequence[str] = ()) -> Path:
     """The file of the weights that a model's name, path or address stands for, fetched if need be.
@@ -64,7 +70,18 @@ def task_of(model: str | os.PathLike[str]) -> architectures.Task:
 
 
 def locate(model: str | os.PathLike[str], task: architectures.Task, without_weights: Sequence[str] = ()) -> LocatedWeights:
-    """The weights that a model's name, path or address stands for, fetched if need be; their licence is logged.
+    """As `find_weights`; their licence is logged."""
+    located = find_weights(model, task, without_weights)
+    if (record := located.record) is not None:
+        level = logging.INFO if record.commercial_use == "yes" else logging.WARNING
+        _LOG.log(level, "loading %s: these weights are licensed %s", record.name, record.terms)
+    return located
+
+
+def find_weights(
+    model: str | os.PathLike[str], task: architectures.Task, without_weights: Sequence[str] = ()
+) -> LocatedWeights:
+    """The weights that a model's name, path or address stands for, fetched if need be.
 
     Published weights are known by their name or address. Any other file is told by its tensors, whatever it is called.
 
@@ -81,9 +98,6 @@ def locate(model: str | os.PathLike[str], task: architectures.Task, without_weig
         record = match(model)
         if record is not None and record.architecture != architecture:
             record = None  # it only has the name of a published file
-    if record is not None:
-        level = logging.INFO if record.commercial_use == "yes" else logging.WARNING
-        _LOG.log(level, "loading %s: these weights are licensed %s", record.name, record.terms)
     return LocatedWeights(path, architecture, record)
 
 

@@ -84,7 +84,7 @@ class OutputWatch:
         """The latest of the node that publishes the depth."""
         depth = next(iter(self._topics.values()))
         for info in self._node.get_publishers_info_by_topic(depth):
-            name = f"{info.node_namespace.rstrip('/')}/{info.node_name}: depth"
+            name = f"{info.node_namespace.strip('/')}/{info.node_name}: depth".lstrip("/")
             if name in self._statuses:
                 return self._statuses[name]
         return None
