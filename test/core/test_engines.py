@@ -153,6 +153,14 @@ def test_other_numbers_than_those_of_torch_are_refused(monkeypatch, cache):
     assert [path.name for path in cache.glob("engines/*/*")] == ["24x16"]  # the one before, nothing half done
 
 
+def test_every_network_asks_for_its_engine(vits_file, da3_metric_file, s2m2_file, las2_file, caplog):
+    """A line about what has not been built shows that the option has arrived."""
+    for file in (vits_file, da3_metric_file, s2m2_file, las2_file):
+        caplog.clear()
+        (MonoDepthEstimator if file in (vits_file, da3_metric_file) else StereoDepthEstimator)(file, "cpu", engine="compile")
+        assert f"engine compile has not been built here for {file}" in lines(caplog)[0]
+
+
 def test_single_pixels_may_differ_and_missing_numbers_may_not():
     expected = torch.linspace(0, 10, 2000)
     found = expected.clone()

@@ -77,4 +77,6 @@ def load(located: LocatedWeights, options: MonoOptions, max_depth_m: float | Non
         _LOG.warning("input_size is of Depth Anything V2: the longer side of the image in Depth Anything 3 is %d px", LONG_SIDE)
     metric = is_metric(located)
     network = load_depth_anything_3(located.path)
-    return DepthAnything3Model(runtime.load(network, options.device, options.precision), str(located.path), metric=metric)
+    name = str(located.path)
+    loaded = runtime.load(network, options.device, options.precision, options.engine, name)
+    return DepthAnything3Model(loaded, name, metric=metric)
