@@ -7,6 +7,7 @@ Weights are those that torch draws: time does not depend on them.
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -86,7 +87,9 @@ def of_network(one: Measured, file: str) -> Iterator[Target]:
         yield Target(
             f"{name}, {ENGINE}", "eager", rows[ENGINE].seconds / eager.seconds, one.of_eager, eager.ceiling_s / eager.seconds
         )
-        yield Target(f"{name}, {ENGINE}, p99.9 of the difference", "output", differences[0].p999, 1e-3, 0.0)
+        # A network of drawn weights may answer the same everywhere, which proves nothing about the engine.
+        known = differences[0].p999 if differences[0].extent else math.nan
+        yield Target(f"{name}, {ENGINE}, p99.9 of the difference", "output", known, 1e-3, 0.0)
 
 
 def can_build() -> bool:
