@@ -144,9 +144,9 @@ class _Heard:
         ranks = {f"p{part}": ages_ms[min(len(ages_ms) - 1, part * len(ages_ms) // 100)] for part in (50, 95, 99)}
         counts = {key: int(self.after[key]) - int(self.before.get(key, 0)) for key in self.after if key.startswith(_DROPS)}
         stages = {
-            key.removesuffix(" p50/p95 (ms)"): [float(word) for word in value.split(" / ")]
+            key.removesuffix(" p50/p95/max (ms)"): [float(word) for word in value.split(" / ")]
             for key, value in self.after.items()
-            if key.endswith(" p50/p95 (ms)")
+            if key.endswith(" p50/p95/max (ms)")
         }
         return {
             "seconds": self.seconds,
@@ -240,7 +240,7 @@ def _page(found: Mapping[str, Any]) -> str:
     width, height = found["size"]
     ranks = found["stamp_to_arrival_ms"]
     drops = ", ".join(f"{key}: {count}" for key, count in found["dropped"].items() if count) or "none"
-    stages = [f"| {name} | {p50:.1f} | {p95:.1f} |" for name, (p50, p95) in found["stages_ms"].items()]
+    stages = [f"| {name} | {p50:.1f} | {p95:.1f} | {largest:.1f} |" for name, (p50, p95, largest) in found["stages_ms"].items()]
     return "\n".join(
         [
             f"{found['node']}, camera {width}x{height} at {found['rate_hz']:g} Hz, {found['seconds']:.1f} s",
@@ -248,8 +248,8 @@ def _page(found: Mapping[str, Any]) -> str:
             f"not made into depth, by the node's own count: {drops}",
             f"stamp to arrival: p50 {ranks['p50']:.0f} ms, p95 {ranks['p95']:.0f} ms, p99 {ranks['p99']:.0f} ms",
             "",
-            "| stage | p50 ms | p95 ms |",
-            "|---|--:|--:|",
+            "| stage | p50 ms | p95 ms | max ms |",
+            "|---|--:|--:|--:|",
             *stages,
         ]
     )
