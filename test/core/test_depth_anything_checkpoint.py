@@ -120,4 +120,4 @@ def test_misfitting_tensors_are_counted_and_the_first_are_named(save):
     text = str(caught.value)
     assert "236 missing: pretrained.patch_embed.proj.weight, " in text
     assert "1 unknown: pretrained.extra;" in text
-    assert "1 of wrong shape: pretrained.pos_embed (1, 10, 384) instead of (1, 1370, 384)." in text
+    assert "1 of wrong shape: pretrained.pos_embed (1, 10, 384) instead of (1, 1370, 384): use" in text

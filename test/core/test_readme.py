@@ -21,18 +21,19 @@ from vizion3d.evaluate.maps import read_map
 from vizion3d.options import MONO_MODEL, PAGE_STEREO_MODEL
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+METRIC_MODEL = "depth-anything-3-metric-large"
 SAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 COMMANDS = re.search(r"## On the command line\n\n```sh\n(.*?)```", README, re.DOTALL)[1].splitlines()
 
 
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory, vits_file, s2m2_file) -> Path:
-    """The sample, and weights under the names of the default ones."""
+def drawn(tmp_path_factory, vits_file, s2m2_file, da3_metric_file) -> Path:
+    """The sample, and generated weights under the names of those that README uses."""
     folder = tmp_path_factory.mktemp("sample")
     assert main(["sample", str(folder)]) == 0
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VIZION3D_MODEL_CACHE", str(folder / "cache"))
-        for name, file in ((MONO_MODEL, vits_file), (PAGE_STEREO_MODEL, s2m2_file)):
+        for name, file in ((MONO_MODEL, vits_file), (PAGE_STEREO_MODEL, s2m2_file), (METRIC_MODEL, da3_metric_file)):
             place = weights.cache_path(name)
             place.parent.mkdir(parents=True)
             os.link(file, place)

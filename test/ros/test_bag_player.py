@@ -433,7 +433,7 @@ def test_a_compressed_bag_without_a_storage_is_told_what_to_write(tmp_path):
     ):
         BagReader(bag)
     (bag / "metadata.yaml").write_text("")
-    with pytest.raises(InputError, match="cannot be read as a rosbag2 recording"):
+    with pytest.raises(InputError, match="cannot be read as a recording .*metadata.yaml"):
         BagReader(bag)
 
 
