@@ -41,6 +41,7 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy --strict --follow-imports=silent test/typed_consumer.py
 
 # What is to be reached beside what is measured here, and the ceiling; some minutes.
 bench: $(READY)
