@@ -26,18 +26,20 @@ pytest.importorskip("rosbags")
 from rosbags import rosbag1, rosbag2
 from rosbags.typesys import Stores, get_typestore
 
-from vizion3d.calibration_files import load_calibrations
+from vizion3d.calibration_files import load_calibration, load_calibrations
 from vizion3d.camera import PinholeCamera
 from vizion3d.cli import main
+from vizion3d.errors import InputError
 from vizion3d.stereo import StereoDepthEstimator
 from vizion3d_ros import conversions, stereo_frames
+from vizion3d_ros.bag.doors import open_door
 from vizion3d_ros.bag.plan import make_plan
 from vizion3d_ros.bag.progress import Progress
 from vizion3d_ros.bag.reader import BagReader
 from vizion3d_ros.bag.serialized import deserialize, serialize, stamp_of
 from vizion3d_ros.camera_topics import CameraTopics
 from vizion3d_ros.messages import CompressedImage, Header, Time, type_name
-from vizion3d_ros.settings import StereoFrameSettings
+from vizion3d_ros.settings import MonoFrameSettings, StereoFrameSettings
 
 ROOT = Path(__file__).parents[2]
 BEGIN_NS = 1_700_000_000_000_000_000
@@ -621,3 +623,16 @@ def test_help_fits_and_names_the_options_of_both_kinds(capsys):
         run("--help")
     out = io.StringIO(capsys.readouterr().out).getvalue()
     assert "(default: sgbm or depth-anything-v2-small)" in " ".join(out.split())
+
+
+def test_metres_without_a_camera_and_of_a_wide_lens_are_told(da3_metric_file, data):
+    door = open_door(MonoFrameSettings(model=str(da3_metric_file)))
+    rgb = np.random.default_rng(0).integers(0, 256, (80, 128, 3), dtype=np.uint8)
+    image = conversions.image_from_array(rgb, "rgb8", header(0))
+    with pytest.raises(InputError, match="only with the focal length of the camera; there is no CameraInfo$"):
+        door.estimate(door.decode([image, None]))
+    wide = load_calibration(data / "camera_info/equidistant_1280x800.json")
+    messages = [image, conversions.camera_info_from_calibration(wide, header(0))]
+    frame = door.decode(messages)
+    (fault,) = door.faults(messages, frame, door.estimate(frame))
+    assert fault.what == "lens" and "rectify it first" in str(fault)

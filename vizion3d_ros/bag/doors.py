@@ -94,7 +94,9 @@ class MonoDoor:
 
     def estimate(self, frame: mono_frames.MonoView) -> Any:
         """See `Door.estimate`."""
-        return self._estimator.estimate(frame.rgb, frame.camera(self._settings))
+        camera = frame.camera(self._settings)
+        self._estimator.require_camera(camera, frame.trouble(self._settings))
+        return self._estimator.estimate(frame.rgb, camera)
 
     def outputs(self, prediction: Any, frame: mono_frames.MonoView) -> Makers:
         """See `Door.outputs`."""
@@ -102,8 +104,11 @@ class MonoDoor:
 
     def faults(self, messages: Sequence[Any], frame: mono_frames.MonoView, prediction: Any) -> Sequence[Finding]:
         """See `Door.faults`."""
-        trouble = frame.trouble(self._settings)
-        return [Finding("warning", "camera_info", f"{trouble}: depth alone, no points and no camera_info")] if trouble else []
+        if trouble := frame.trouble(self._settings):
+            return [Finding("warning", "camera_info", f"{trouble}: depth alone, no points and no camera_info")]
+        if self._estimator.needs_camera and (trouble := frame.wide_lens(self._settings)):
+            return [Finding("warning", "lens", trouble)]
+        return []
 
 
 def open_door(settings: StereoFrameSettings | MonoFrameSettings) -> Door:
