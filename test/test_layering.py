@@ -54,7 +54,8 @@ ROS = {
     "__init__": "",
     # no rclpy: for every door that speaks in messages
     "messages": f"{MESSAGES} rosbags",
-    "conversions": "core.bit_depth core.camera core.errors core.stereo compressed_images encodings messages cv2 numpy torch",
+    "conversions": "core.bit_depth core.camera core.errors core.pointcloud core.stereo compressed_images encodings "
+    "messages cv2 numpy torch",
     "compressed_images": "core.errors encodings messages cv2 numpy PIL",
     "encodings": "core.errors messages cv2 cv_bridge numpy",
     "pairing": "",
@@ -66,7 +67,7 @@ ROS = {
     "mono_frames": "core.bit_depth core.camera core.errors core.lens_rays core.lifting conversions messages settings "
     "numpy torch",
     # the recording door, without rclpy but for the player
-    "bag": "core.bit_depth core.calibration_files core.camera core.cli core.errors core.lifting core.pointcloud core.rectify "
+    "bag": "core.bit_depth core.calibration_files core.camera core.cli core.errors core.lifting core.rectify "
     "core.runtime core.stereo camera_infos camera_topics conversions messages mono_frames pairing settings stereo_frames cv2 "
     "numpy rosbags yaml",
     "bag.player": "core.errors bag bag.round_trip camera_topics compressed_images fast_dds program builtin_interfaces "
@@ -91,8 +92,8 @@ ROS = {
     "parameters": "core.errors core.option_records rcl_interfaces rclpy",
     "fast_dds": "core.errors rclpy",
     "graph": "sensor_msgs rclpy",
-    "input_watch": "arrivals graph pairing sensor_msgs rclpy",
-    "inputs": "core.errors camera_infos conversions graph input_watch pairing sensor_msgs rclpy",
+    "input_watch": "arrivals camera_topics graph pairing sensor_msgs rclpy",
+    "inputs": "core.errors camera_infos camera_topics conversions graph input_watch pairing sensor_msgs rclpy",
     "program": "core.errors core.runtime fast_dds rclpy",
     "depth_node": "core.errors core.runtime conversions diagnostics fast_dds inputs logs parameters rate_limit settings "
     "worker diagnostic_msgs rcl_interfaces rclpy torch",
@@ -105,7 +106,7 @@ ROS = {
     "multi": "core.errors core.runtime depth_node mono_depth_node program rigs stereo_depth_node worker rclpy",
     "launching": "core.option_records parameters launch launch_ros yaml",
     # stand-ins for those without a robot
-    "demo": f"core.__version__ core.camera core.evaluate core.images core.option_records core.pointcloud core.synthetic "
+    "demo": f"core.__version__ core.camera core.evaluate core.images core.option_records core.synthetic "
     f"core.visualize conversions inputs pairing parameters program {MESSAGES} diagnostic_msgs cv2 numpy rclpy",
 }
 PACKAGES = {"vizion3d": CORE, "vizion3d_ros": ROS}

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import array
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 from vizion3d.bit_depth import Levels
 from vizion3d.camera import Calibration, PinholeCamera
 from vizion3d.errors import InputError
+from vizion3d.pointcloud import PointCloud
 from vizion3d.stereo import StereoPrediction
 from vizion3d_ros import compressed_images, encodings
 from vizion3d_ros.messages import (
@@ -110,16 +112,7 @@ def camera_info_of_image(info: CameraInfo, image_size: tuple[int, int], header: 
         header: of the result.
     """
     own = calibration_from_camera_info(info).for_image(image_size)
-    return CameraInfo(
-        header=header,
-        width=own.width,
-        height=own.height,
-        distortion_model=own.distortion_model,
-        d=list(own.D),
-        k=list(own.K),
-        r=list(own.R),
-        p=list(own.P),
-    )
+    return camera_info_from_calibration(dataclasses.replace(own, binning=(0, 0)), header)
 
 
 def camera_info_from_calibration(calibration: Calibration, header: Header) -> CameraInfo:
@@ -264,6 +257,13 @@ def point_cloud(
     )
     message.data = data  # the constructor would copy it
     return message
+
+
+def cloud_from_message(message: PointCloud2) -> PointCloud:
+    """The cloud of `point_cloud` in OpenGL axes again, (H, W, 3) or (1, N, 3)."""
+    fields = np.dtype([("xyz", "<f4", 3), ("bgr0", "u1", 4)])
+    points = np.frombuffer(message.data, fields).reshape(message.height, message.width)
+    return PointCloud(points["xyz"] * np.array((1, -1, -1), np.float32), points["bgr0"][..., 2::-1])
 
 
 def _empty_message(shape: tuple[int, ...]) -> tuple[array.array[int], np.ndarray]:

@@ -14,6 +14,7 @@ from sensor_msgs.msg import CameraInfo
 
 from vizion3d_ros import graph
 from vizion3d_ros.arrivals import Arrivals
+from vizion3d_ros.camera_topics import COMPRESSED
 from vizion3d_ros.pairing import Pairing
 
 _LOSS_ADVICE = 'if the sender runs on Fast DDS, start it after: eval "$(python -m vizion3d_ros.fast_dds)"'
@@ -135,8 +136,8 @@ class InputWatch:
         if near is None:
             return ""
         name, transport = near
-        base = name.removesuffix("/compressed")
-        wanted = self._full_name(topic).removesuffix("/compressed")
+        base = name.removesuffix(COMPRESSED)
+        wanted = self._full_name(topic).removesuffix(COMPRESSED)
         fixes = [f"image_transport:={transport}" if transport else "", f"-r {topic}:={base}" if base != wanted else ""]
         return f"Did you mean {name}? Then set {' and '.join(filter(None, fixes))}"
 

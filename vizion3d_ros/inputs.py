@@ -19,6 +19,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage
 from vizion3d.errors import CalibrationError
 from vizion3d_ros import graph
 from vizion3d_ros.camera_infos import Frame, FrameCompleter
+from vizion3d_ros.camera_topics import COMPRESSED
 from vizion3d_ros.conversions import image_size_wh, stamp_ns
 from vizion3d_ros.input_watch import InputWatch, Warn
 from vizion3d_ros.pairing import Pairing
@@ -30,7 +31,6 @@ except ImportError:  # Humble
 
 REPORT_PERIOD_S = 3.0
 WAIT_FOR_PARTNERS_S = 0.25
-COMPRESSED = "/compressed"
 _POLICIES = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY)
 
 

@@ -12,12 +12,10 @@ from typing import Any
 import numpy as np
 
 from vizion3d.cli.files import write_depth_png
-from vizion3d.pointcloud import PointCloud
 from vizion3d_ros.bag.writer import UNFINISHED
-from vizion3d_ros.conversions import depth_from_image
+from vizion3d_ros.conversions import cloud_from_message, depth_from_image
 
 FORMS = ("png", "ply", "npz")
-_OPENGL = np.array((1, -1, -1), np.float32)  # from the optical frame
 
 
 class FileWriter:
@@ -48,7 +46,7 @@ class FileWriter:
             if "png" in self._forms:
                 write_depth_png(self._place / f"{name}_depth.png", depth_m)
         elif topic == "points2":
-            cloud = _cloud(message).dense()
+            cloud = cloud_from_message(message).dense()
             self._arrays |= {"points": cloud.points, "colors": cloud.colors}
             if "ply" in self._forms:
                 cloud.write_ply(self._place / f"{name}_cloud.ply")
@@ -74,10 +72,3 @@ class FileWriter:
         if self._arrays and "npz" in self._forms:
             np.savez_compressed(self._place / f"{self._name}.npz", **self._arrays)  # type: ignore[arg-type]
         self._arrays = {}
-
-
-def _cloud(message: Any) -> PointCloud:
-    """A cloud of `conversions.point_cloud` in the axes of the commands."""
-    fields = np.dtype([("xyz", "<f4", 3), ("bgr0", "u1", 4)])
-    points = np.frombuffer(message.data, fields).reshape(message.height, message.width)
-    return PointCloud(points["xyz"] * _OPENGL, points["bgr0"][..., 2::-1])

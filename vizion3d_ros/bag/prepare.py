@@ -24,7 +24,16 @@ from vizion3d_ros.bag.plan import INFO, Plan, images_of
 from vizion3d_ros.bag.reader import BagReader
 from vizion3d_ros.bag.serialized import deserialize
 from vizion3d_ros.bag.writer import copied_topic, output_topic
-from vizion3d_ros.camera_topics import COMPRESSED_TYPE, IMAGE_TYPE, INFO_TYPE, CameraTopics, all_cameras, all_pairs, find_camera
+from vizion3d_ros.camera_topics import (
+    COMPRESSED,
+    COMPRESSED_TYPE,
+    IMAGE_TYPE,
+    INFO_TYPE,
+    CameraTopics,
+    all_cameras,
+    all_pairs,
+    find_camera,
+)
 from vizion3d_ros.messages import type_name
 from vizion3d_ros.settings import MonoFrameSettings, StereoFrameSettings
 
@@ -73,7 +82,7 @@ def _named(types: dict[str, str], image: str, info: str, where: str) -> CameraTo
         if types.get(name) not in kinds:
             would_do = ", ".join(sorted(topic for topic, kind in types.items() if kind in kinds)) or "none"
             raise InputError(f"{where} has no {' or '.join(kinds)} of the name {name}; those that are: {would_do}")
-    return CameraTopics(image, info, "rect" not in posixpath.basename(image.removesuffix("/compressed")))
+    return CameraTopics(image, info, "rect" not in posixpath.basename(image.removesuffix(COMPRESSED)))
 
 
 def _found(types: dict[str, str], where: str) -> Sequence[str]:
@@ -265,5 +274,5 @@ def _chosen(door: Door, only: Sequence[str], forms: Sequence[str]) -> list[str]:
 
 def _common_namespace(cameras: Sequence[CameraTopics]) -> str:
     """Where outputs go: beside the cameras of a pair, into the namespace of a single one."""
-    folders = [posixpath.dirname(camera.image.removesuffix("/compressed")) for camera in cameras]
+    folders = [posixpath.dirname(camera.image.removesuffix(COMPRESSED)) for camera in cameras]
     return folders[0] if len(folders) == 1 else posixpath.commonpath(folders)

@@ -5,23 +5,20 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vizion3d.errors import DependencyError, InputError
 from vizion3d.option_records import walk
+from vizion3d_ros.demo.processes import ros_args, running
 
 if TYPE_CHECKING:
     from rclpy.node import Node
 
 _START_TIMEOUT_S = 120.0  # loading a large network on a small machine
-_STOP_TIMEOUT_S = 7.0
 _DRAWN_PAIRS = 20  # the camera draws that many, slowly, before it repeats them
 _INPUT, _OUTPUT = "left/camera_info", "depth/image_rect"
 _MONO_TOPICS = {"image_raw": "left/image_rect", "camera_info": _INPUT, "depth/image_raw": _OUTPUT}
@@ -60,7 +57,7 @@ def measure_node(
     with reserved_domain() as domain:
         own = {"ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", **environment()}
         os.environ |= own
-        with _running(_commands(model, size_wh, rate_hz, values), domain):
+        with running(_commands(model, size_wh, rate_hz, values), os.environ, stdout=subprocess.DEVNULL):
             listener = _Listener(domain)
             try:
                 listener.wait_for_frames()
@@ -82,43 +79,11 @@ def _commands(model: str, size_wh: tuple[int, int], rate_hz: float, values: Mapp
     known = {name: field_.default for name, field_ in walk(kind)}
     parameters = {name: value for name, value in values.items() if name in known and value != known[name]} | {"model": model}
     camera = {"width": size_wh[0], "height": size_wh[1], "rate": float(rate_hz)}
-    node = _ros_args(parameters | ({"rectified": True} if mono else {}))
-    if mono:
-        node += [word for old, new in _MONO_TOPICS.items() for word in ("-r", f"{old}:={new}")]
+    node = ros_args(parameters | ({"rectified": True} if mono else {}), _MONO_TOPICS if mono else {})
     return [
-        ["demo.synthetic_camera_node", *_ros_args(camera)],
+        ["demo.synthetic_camera_node", *ros_args(camera, {})],
         ["mono_depth_node" if mono else "stereo_depth_node", *node],
     ]
-
-
-def _ros_args(parameters: Mapping[str, Any]) -> list[str]:
-    def text(value: Any) -> str:
-        if isinstance(value, bool):
-            return str(value).lower()
-        return f"[{', '.join(map(str, value))}]" if isinstance(value, (tuple, list)) else str(value)
-
-    return ["--ros-args", *(word for name, value in parameters.items() for word in ("-p", f"{name}:={text(value)}"))]
-
-
-@contextmanager
-def _running(commands: Sequence[Sequence[str]], domain: int) -> Iterator[None]:
-    """Processes for the time of a block; they end gently, for a killed one leaves its shared memory behind."""
-    started: list[subprocess.Popen[bytes]] = []
-    try:
-        for module, *arguments in commands:
-            command = [sys.executable, "-m", f"vizion3d_ros.{module}", *arguments]
-            started.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True))
-        yield
-    finally:
-        for process in started:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGINT)
-        for process in started:
-            try:
-                process.wait(_STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
 
 
 @dataclass

@@ -10,18 +10,13 @@ python -m vizion3d_ros.demo --mono WEIGHTS --bag DIR --left /cam0   a recording 
 from __future__ import annotations
 
 import argparse
-import ctypes
 import os
-import signal
-import subprocess
 import sys
 import time
 
 from vizion3d_ros.demo.domains import reserved_domain
+from vizion3d_ros.demo.processes import ros_args, running
 from vizion3d_ros.program import interrupt_on_signals
-
-_STOP_TIMEOUT_S = 7  # a little more than a program gives itself
-_PR_SET_PDEATHSIG = 1
 
 
 def main(args: list[str] | None = None) -> int:
@@ -33,24 +28,24 @@ def main(args: list[str] | None = None) -> int:
         camera = ["bag.player", options.bag, "--loop", "--rate", options.rate, *wait]
     elif options.mono:
         remaps = {}
-        camera = ["demo.picture_camera_node", *_ros_args({"image": options.image}, remaps)]
+        camera = ["demo.picture_camera_node", *ros_args({"image": options.image}, remaps)]
     else:
         remaps = {}
         camera = ["demo.synthetic_camera_node"]
     kind = "mono" if options.mono else "stereo"
     parameters: dict[str, object] = {"model": options.mono or options.model}
     if options.rectify:
-        parameters["rectify"] = "true"
-    node = [f"{kind}_depth_node", *_ros_args(parameters, remaps)]
+        parameters["rectify"] = True
+    node = [f"{kind}_depth_node", *ros_args(parameters, remaps)]
     watched = {
         "kind": kind,
         "frames": options.frames or (30 if kind == "stereo" and not options.bag else 6),
-        "truth": str(camera[0] == "demo.synthetic_camera_node").lower(),
+        "truth": camera[0] == "demo.synthetic_camera_node",
         "out": options.out,
     }
     # The viewer knows the left image by one name, whatever it is.
     seen = {topic.replace("left/image_raw", "left/image_rect"): name for topic, name in remaps.items()}
-    return _run([camera, node, ["demo.depth_viewer_node", *_ros_args(watched, seen)]])
+    return _run([camera, node, ["demo.depth_viewer_node", *ros_args(watched, seen)]])
 
 
 def _topics(options: argparse.Namespace) -> dict[str, str]:
@@ -105,43 +100,16 @@ def _run(commands: list[list[str]]) -> int:
 
 
 def _run_in(environment: dict[str, str], commands: list[list[str]]) -> int:
-    processes = []
     try:
-        for module, *arguments in commands:
-            command = [sys.executable, "-m", f"vizion3d_ros.{module}", *arguments]
-            processes.append(subprocess.Popen(command, env=environment, start_new_session=True, preexec_fn=_end_with_parent))
-        while all(process.poll() is None for process in processes):
-            time.sleep(0.1)
-        if processes[-1].poll() is None:
-            print("error: the camera or the depth node ended early; see above", file=sys.stderr)
-            return 1
-        return processes[-1].returncode
+        with running(commands, environment) as processes:
+            while all(process.poll() is None for process in processes):
+                time.sleep(0.1)
+            if processes[-1].poll() is None:
+                print("error: the camera or the depth node ended early; see above", file=sys.stderr)
+                return 1
+            return processes[-1].returncode
     except KeyboardInterrupt:
         return 130
-    finally:
-        _stop(processes)
-
-
-def _end_with_parent() -> None:
-    """Let this child be interrupted when its parent ends, however that ends (Linux)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
-
-
-def _ros_args(parameters: dict[str, object], remaps: dict[str, str]) -> list[str]:
-    assignments = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
-    return ["--ros-args", *assignments, *(word for old, new in remaps.items() for word in ("-r", f"{old}:={new}"))]
-
-
-def _stop(processes: list[subprocess.Popen[bytes]]) -> None:
-    for process in reversed(processes):
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGINT)
-    for process in processes:
-        try:
-            process.wait(_STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
 
 
 if __name__ == "__main__":

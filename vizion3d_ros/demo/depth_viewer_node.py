@@ -30,7 +30,6 @@ from stereo_msgs.msg import DisparityImage
 import vizion3d
 from vizion3d.evaluate import Errors
 from vizion3d.option_records import Options, option
-from vizion3d.pointcloud import PointCloud
 from vizion3d.visualize import colorize_depth, colorize_disparity, render_cloud, side_by_side
 from vizion3d_ros import conversions, parameters
 from vizion3d_ros.conversions import stamp_ns
@@ -138,19 +137,12 @@ def byte_map(message: Image) -> np.ndarray:
     return np.frombuffer(message.data, np.uint8).reshape(message.height, message.width)
 
 
-def organized_cloud(message: PointCloud2) -> PointCloud:
-    """The PointCloud2 of a depth node as a `PointCloud`, optical turned into OpenGL."""
-    fields = np.frombuffer(message.data, np.dtype([("xyz", "<f4", 3), ("bgr0", "u1", 4)]))
-    fields = fields.reshape(message.height, message.width)
-    return PointCloud(fields["xyz"] * np.array([1, -1, -1], np.float32), fields["bgr0"][..., 2::-1])
-
-
 def write_results(folder: Path, frame: tuple[Any, ...], reports: list[FrameReport]) -> None:
     """Write the pictures of a frame, its cloud, and the report of all frames."""
     image, depth_message, cloud_message, source = frame[:4]
     folder.mkdir(parents=True, exist_ok=True)
     rgb = conversions.rgb_from_image(image)
-    cloud = organized_cloud(cloud_message)
+    cloud = conversions.cloud_from_message(cloud_message)
     dense = cloud.dense()
     pictures = {
         "image": rgb,
