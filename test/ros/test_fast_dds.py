@@ -115,15 +115,20 @@ def test_a_killed_node_leaves_shared_memory_that_clean_removes_and_a_running_one
     def segments() -> set[str]:
         return {path.name for path in fast_dds.SHARED_MEMORY.glob("fast*_*") if "port" not in path.name}
 
+    def segments_of(process: subprocess.Popen[bytes]) -> set[str]:  # others start and end meanwhile
+        files = Path(f"/proc/{process.pid}")
+        held = [os.path.realpath(link) for link in (files / "fd").iterdir()]
+        mapped = [line.split()[-1] for line in (files / "maps").read_text().splitlines()]
+        return {Path(name).name for name in (*held, *mapped) if name.startswith(str(fast_dds.SHARED_MEMORY))} & segments()
+
     script = "import rclpy, time; rclpy.init(); node = rclpy.create_node('n'); print(1, flush=True); time.sleep(60)"
     with reserved_domain() as domain:
         environment = {**os.environ, **ENVIRONMENT, "ROS_DOMAIN_ID": str(domain)}
 
         def start() -> tuple[subprocess.Popen[bytes], set[str]]:
-            before = segments()
             process = subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE)
             process.stdout.readline()
-            return process, segments() - before
+            return process, segments_of(process)
 
         running, kept = start()
         killed, left = start()
