@@ -12,7 +12,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from vizion3d.camera import PinholeCamera, StereoRig
+from vizion3d.runtime.threads import wait_passively
 from vizion3d.synthetic import StereoFrame, default_scene, render_stereo
+
+wait_passively()  # as our programs do; before torch comes in. Two processes that spin at barriers take many times as long
 
 sys.path.insert(0, str(Path(__file__).parent))  # so that tests can import the helpers beside this file
 
