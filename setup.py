@@ -7,6 +7,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 NAME = "vizion3d"
+DOCS = ["mkdocs", "mkdocs-material", "mkdocstrings[python]"]
 COLCON = ["colcon-core", "colcon-ros", "colcon-python-setup-py", "colcon-recursive-crawl"]
 
 setup(
@@ -39,6 +40,7 @@ setup(
         # Engines, with what builds them; on a robot that only runs them openvino or onnxruntime alone does.
         "openvino": ["openvino", "onnx", "onnxscript"],
         "onnx": ["onnxruntime", "onnx", "onnxscript"],
+        "docs": DOCS,
         "test": ["pytest", "hypothesis", "safetensors"],
         "dev": [
             "pytest",
@@ -53,6 +55,7 @@ setup(
             "pre-commit",
             "types-PyYAML",
             *COLCON,
+            *DOCS,
         ],
     },
     zip_safe=False,
