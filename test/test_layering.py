@@ -54,8 +54,8 @@ ROS = {
     "__init__": "",
     # no rclpy: for every door that speaks in messages
     "messages": f"{MESSAGES} rosbags",
-    "conversions": "core.bit_depth core.camera core.errors core.pointcloud core.stereo compressed_images encodings "
-    "messages cv2 numpy torch",
+    "conversions": "core.bit_depth core.camera core.errors core.options core.pointcloud core.stereo core.visualize "
+    "compressed_images encodings messages cv2 numpy torch",
     "compressed_images": "core.errors encodings messages cv2 numpy PIL",
     "encodings": "core.errors messages cv2 cv_bridge numpy",
     "pairing": "",

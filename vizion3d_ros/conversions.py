@@ -16,8 +16,10 @@ import torch
 from vizion3d.bit_depth import Levels
 from vizion3d.camera import Calibration, PinholeCamera
 from vizion3d.errors import InputError
+from vizion3d.options import ValidityLimits
 from vizion3d.pointcloud import PointCloud
 from vizion3d.stereo import StereoPrediction
+from vizion3d.visualize import colorize_depth, colorize_disparity
 from vizion3d_ros import compressed_images, encodings
 from vizion3d_ros.messages import (
     CameraInfo,
@@ -165,6 +167,26 @@ def depth_image(depth_m: torch.Tensor, encoding: str, header: Header) -> Image:
         millimetres = (depth_m * 1000).round().clamp(1, 65535).nan_to_num(0)
         return image_from_array(millimetres.to(torch.int32).cpu().numpy().astype(np.uint16), encoding, header)
     return map_image(depth_m, header)
+
+
+def depth_color_image(depth_m: torch.Tensor, range_m: tuple[float, float], header: Header) -> Image:
+    """(H, W) metres -> rgb8 Image for people, near red, far blue, dark grey without depth.
+
+    Args:
+        depth_m: the depth map, NaN invalid.
+        range_m: depths of the first and the last colour.
+        header: of the image that the depth belongs to.
+    """
+    return image_from_array(colorize_depth(depth_m.cpu().numpy(), *range_m), "rgb8", header)
+
+
+def disparity_color_image(prediction: StereoPrediction, limits: ValidityLimits, header: Header) -> Image:
+    """rgb8 Image of the numbers of `disparity_image`, from 0 blue to the nearest depth that counts red, dark grey invalid."""
+    rig = prediction.rig
+    nearest_m, _ = prediction.color_range_m(limits)
+    corrected = torch.where(prediction.valid(limits), prediction.disparity_px + rig.doffs_px, torch.nan)
+    colors = colorize_disparity(corrected.cpu().numpy(), 0.0, rig.left.fx * rig.baseline_m / nearest_m)
+    return image_from_array(colors, "rgb8", header)
 
 
 def depth_from_image(message: Image) -> np.ndarray:

@@ -131,7 +131,7 @@ class DepthNode(Node, Generic[S, E]):
         if self.settings.image_transport == "compressed":
             self._inputs.use_compressed()
         self._configure_inputs()
-        self._outputs |= {topic: self._create_output(topic, kind) for topic, kind in self.topics().items()}
+        self._outputs |= {topic: self._create_output(topic, kind) for topic, kind in (self.topics() | self.views()).items()}
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
         self.add_on_set_parameters_callback(self._on_parameters)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # a simulated clock may stand still or jump back
@@ -181,6 +181,10 @@ class DepthNode(Node, Generic[S, E]):
         """The outputs that there will be: topic -> message type."""
         raise NotImplementedError
 
+    def views(self) -> dict[str, type]:
+        """Outputs besides these that are made for who listens and for nobody else, whatever `lazy` is."""
+        return {}
+
     def process(self, messages: tuple[Any, ...]) -> None:
         """Turn one message of each input into the outputs that are listened to."""
         raise NotImplementedError
@@ -215,9 +219,11 @@ class DepthNode(Node, Generic[S, E]):
 
     def publish(self, makers: dict[str, Callable[[], Any]]) -> None:
         """Make and publish the messages of the topics that somebody listens to."""
+        views = self.views()
         with self.diagnostics.stage("publish"), torch.inference_mode():
             for topic, make in makers.items():
-                if self.listened(topic) and (topic != _CLOUD or self._cloud_is_due()):
+                wanted = self.listened(topic) if topic not in views else self._outputs[topic].get_subscription_count()
+                if wanted and (topic != _CLOUD or self._cloud_is_due()):
                     message = make()
                     self._outputs[topic].publish(message)
                     self._advise_on_size(topic, message)

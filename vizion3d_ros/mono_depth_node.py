@@ -81,6 +81,10 @@ class MonoDepthNode(DepthNode[MonoSettings, MonoDepthEstimator]):
         """See `DepthNode.topics`."""
         return mono_frames.OUTPUTS
 
+    def views(self) -> dict[str, type]:
+        """See `DepthNode.views`."""
+        return mono_frames.VIEWS
+
     def process(self, messages: tuple[Any, ...]) -> None:
         """See `DepthNode.process`."""
         settings = self.settings

@@ -26,6 +26,8 @@ OUTPUTS = {
     "inverse_depth": Image,
     "points2": PointCloud2,
 }
+VIEWS = {"depth/color": Image}
+"""Outputs once more, for people to look at: made for who asks for them, by listening or by name."""
 # Rays of a full HD camera are 16 MB.
 _MAX_CAMERAS = 8
 
@@ -95,6 +97,7 @@ def outputs(prediction: MonoPrediction, view: MonoView, settings: MonoFrameSetti
     makers: dict[str, Callable[[], Any]] = {
         "depth/image_raw": lambda: conversions.depth_image(prediction.depth_m, settings.depth_encoding, header),
         "inverse_depth": lambda: conversions.map_image(prediction.inverse_depth, header),
+        "depth/color": lambda: conversions.depth_color_image(prediction.depth_m, prediction.color_range_m, header),
     }
     if (info := view.info) is not None and not view.trouble(settings):
         makers["depth/camera_info"] = lambda: conversions.camera_info_of_image(info, view.size_wh, header)

@@ -21,8 +21,8 @@ from vizion3d_ros.settings import CommonSettings, MonoSettings, StereoSettings
 
 _SETTINGS: dict[str, type[CommonSettings]] = {"stereo": StereoSettings, "mono": MonoSettings}
 _TOPICS = {
-    "stereo": (*stereo_frames.INPUTS, *stereo_frames.RAW_INPUTS, *stereo_frames.OUTPUTS, "/diagnostics"),
-    "mono": (*mono_frames.INPUTS, *mono_frames.OUTPUTS, "/diagnostics"),
+    "stereo": (*stereo_frames.INPUTS, *stereo_frames.RAW_INPUTS, *stereo_frames.OUTPUTS, *stereo_frames.VIEWS, "/diagnostics"),
+    "mono": (*mono_frames.INPUTS, *mono_frames.OUTPUTS, *mono_frames.VIEWS, "/diagnostics"),
 }
 _KEYS = ("kind", "namespace", "remappings", "parameters")
 _NAME = re.compile(r"[~/]?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)

@@ -75,6 +75,10 @@ class StereoDepthNode(DepthNode[StereoSettings, StereoDepthEstimator]):
         """See `DepthNode.topics`."""
         return stereo_frames.topics(self.estimator.matcher)
 
+    def views(self) -> dict[str, type]:
+        """See `DepthNode.views`."""
+        return stereo_frames.VIEWS
+
     def settings_changed(self) -> None:
         """See `DepthNode.settings_changed`."""
         self.estimator.tell_without_effect(self.settings)

@@ -36,6 +36,8 @@ OUTPUTS = {
     "occlusion": Image,
     "reason": Image,
 }
+VIEWS = {"depth/color": Image, "disparity/color": Image}
+"""Outputs once more, for people to look at: made for who asks for them, by listening or by name."""
 
 
 class StereoPair(NamedTuple):
@@ -59,7 +61,7 @@ def inputs(settings: StereoFrameSettings) -> dict[str, type]:
 
 
 def topics(matcher: StereoMatcher) -> dict[str, type]:
-    """Those of `OUTPUTS` that there will be with this matcher."""
+    """Those of `OUTPUTS` that there will be with this matcher; `VIEWS` there are with every one."""
     missing = {"confidence": not matcher.has_confidence, "occlusion": not matcher.has_visibility}
     return {topic: kind for topic, kind in OUTPUTS.items() if not missing.get(topic)}
 
@@ -101,6 +103,10 @@ def outputs(prediction: StereoPrediction, pair: StereoPair, settings: StereoFram
             decimation=settings.cloud_decimation,
         ),
         "reason": lambda: conversions.image_from_array(prediction.reason(settings).cpu().numpy(), "mono8", header),
+        "depth/color": lambda: conversions.depth_color_image(
+            prediction.masked_depth(settings), prediction.color_range_m(settings), header
+        ),
+        "disparity/color": lambda: conversions.disparity_color_image(prediction, settings, header),
     }
     if (confidence := prediction.confidence) is not None:
         makers["confidence"] = lambda: conversions.map_image(confidence, header)

@@ -45,6 +45,7 @@ ROOT = Path(__file__).parents[2]
 STAMP_NS = 1_700_000_000_000_000_000
 FLIP = np.array((1, -1, -1), np.float32)
 FRAMES = {"stereo": stereo_frames, "mono": mono_frames}
+ALL = {kind: frames.OUTPUTS | frames.VIEWS for kind, frames in FRAMES.items()}
 
 
 @pytest.fixture(autouse=True)
@@ -98,7 +99,7 @@ def from_node(ros: RosHarness, kind: str, messages: list[Any], options: dict[str
     node = ros.start(f"{kind}_depth_node", parameters=options)
     ros.wait_for(lambda: "ready (" in node.log or not node.is_alive, "the node to be ready")
     assert node.is_alive, node.log
-    received = {topic: ros.listen(topic, type_) for topic, type_ in FRAMES[kind].OUTPUTS.items()}
+    received = {topic: ros.listen(topic, type_) for topic, type_ in ALL[kind].items()}
     inputs = stereo_frames.RAW_INPUTS if options.get("rectify") else FRAMES[kind].INPUTS
     publishers = [ros.node.create_publisher(type_, topic, 5) for topic, type_ in inputs.items()]
     ros.wait_for(lambda: all(publisher.get_subscription_count() for publisher in publishers), "subscriptions")
@@ -118,7 +119,7 @@ def from_recording(kind: str, messages: list[Any], options: dict[str, Any], fold
             connection = writer.add_connection(f"/camera/{topic}", type_name(class_), typestore=typestore())
             writer.write(connection, STAMP_NS, serialize(message, type_name(class_)))
     chosen = ["--stereo", "/camera/left", "/camera/right"] if kind == "stereo" else ["--mono", "/camera/image_raw"]
-    flags = ["--rectify", "yes" if options.get("rectify") else "no"]
+    flags = ["--rectify", "yes" if options.get("rectify") else "no", "--only", ",".join(map(in_only, ALL[kind]))]
     for name, value in options.items():
         if isinstance(value, bool):
             flags += [flag_of(name if value else f"no_{name}")] if name != "rectify" else []
@@ -126,6 +127,13 @@ def from_recording(kind: str, messages: list[Any], options: dict[str, Any], fold
             flags += [flag_of(name), str(value)]
     assert main(["bag", str(folder / "bag"), "--out", str(folder / "made"), *chosen, *flags]) == 0
     return Outputs({topic: fields_of(made[0]) for topic, made in recorded(folder / "made", kind, "/camera/").items()})
+
+
+def in_only(topic: str) -> str:
+    """What --only calls an output."""
+    from vizion3d_ros.bag.prepare import short_name
+
+    return topic if topic in stereo_frames.VIEWS | mono_frames.VIEWS else short_name(topic)
 
 
 def recorded(folder: Path, kind: str, namespace: str) -> dict[str, list[Any]]:
@@ -136,7 +144,7 @@ def recorded(folder: Path, kind: str, namespace: str) -> dict[str, list[Any]]:
     reader = BagReader(folder)
     for name, _, cdr in reader.messages(reader.topics):
         topic = name.removeprefix(namespace)
-        made.setdefault(topic, []).append(deserialize_message(bytes(cdr), FRAMES[kind].OUTPUTS[topic]))
+        made.setdefault(topic, []).append(deserialize_message(bytes(cdr), ALL[kind][topic]))
     reader.close()
     return made
 
@@ -216,7 +224,7 @@ def test_stereo(ros, request, tmp_path, name, model, edge_filter):
     frames = from_frames("stereo", messages, options, tmp_path)
     node = from_node(ros, "stereo", messages, options)
     recording = from_recording("stereo", messages, options, tmp_path)
-    assert recording.topics.keys() == node.topics.keys() == frames.topics.keys() == stereo_frames.OUTPUTS.keys()
+    assert recording.topics.keys() == node.topics.keys() == frames.topics.keys() == ALL["stereo"].keys()
     for topic, fields in frames.topics.items():
         assert node.topics[topic] == fields, topic
         assert recording.topics[topic] == fields, topic
@@ -275,7 +283,7 @@ def test_raw_stereo(ros, data, tmp_path):
     frames = from_frames("stereo", messages, options, tmp_path)
     node = from_node(ros, "stereo", messages, options)
     recording = from_recording("stereo", messages, options, tmp_path)
-    assert recording.topics.keys() == node.topics.keys() == frames.topics.keys() == stereo_frames.OUTPUTS.keys()
+    assert recording.topics.keys() == node.topics.keys() == frames.topics.keys() == ALL["stereo"].keys()
     for topic, fields in frames.topics.items():
         assert node.topics[topic] == fields, topic
         assert recording.topics[topic] == fields, topic
@@ -348,7 +356,7 @@ def test_mono(ros, request, data, tmp_path, weights, max_depth):
     frames = from_frames("mono", messages, options, tmp_path)
     node = from_node(ros, "mono", messages, options)
     recording = from_recording("mono", messages, options, tmp_path)
-    assert recording.topics.keys() == node.topics.keys() == frames.topics.keys() == mono_frames.OUTPUTS.keys()
+    assert recording.topics.keys() == node.topics.keys() == frames.topics.keys() == ALL["mono"].keys()
     for topic, fields in frames.topics.items():
         assert node.topics[topic] == fields, topic
         assert recording.topics[topic] == fields, topic

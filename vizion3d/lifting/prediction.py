@@ -17,6 +17,8 @@ from vizion3d.records import HoldsArrays
 # Relative depth is spread over this range, for a cloud that can be looked at. Metres in name only.
 PSEUDO_NEAR_M = 0.5
 PSEUDO_FAR_M = 10.0
+# Between which depths pictures of metric depth spread their colours.
+_METRIC_COLORS_M = 0.5, 50.0
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -37,6 +39,11 @@ class MonoPrediction(HoldsArrays):
     def is_metric(self) -> bool:
         """Whether `output` and `depth_m` are in metres."""
         return self.kind is DepthKind.METRES
+
+    @property
+    def color_range_m(self) -> tuple[float, float]:
+        """Depths between which the pictures of a stream spread their colours, the same for each frame of it."""
+        return _METRIC_COLORS_M if self.is_metric else (PSEUDO_NEAR_M, PSEUDO_FAR_M)
 
     @cached_property
     def known(self) -> torch.Tensor:

@@ -93,6 +93,14 @@ class StereoPrediction(HoldsArrays):
         nearest_m = self.nearest_m(limits)
         return self.rig.left.fx * self.rig.baseline_m / nearest_m - self.rig.doffs_px if nearest_m else math.inf
 
+    def color_range_m(self, limits: ValidityLimits) -> tuple[float, float]:
+        """Depths between which the pictures of a stream spread their colours, the same for each frame of it.
+
+        From the nearest that counts to z_far. If there is no nearest, it is that of a disparity of a sixth of the width.
+        """
+        nearest_m = self.nearest_m(limits) or self.rig.left.fx * self.rig.baseline_m * 6 / self.rig.left.width
+        return min(nearest_m, limits.z_far / 2), limits.z_far
+
     def thinned(self, rows: int, columns: int) -> StereoPrediction:
         """Every so many-th row and column, for shares of pixels."""
         return self._with_maps(lambda values: values[::rows, ::columns].contiguous())

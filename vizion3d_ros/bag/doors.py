@@ -22,9 +22,11 @@ class Door(Protocol):
 
     Attributes:
         topics: what there will be, by relative name, with the class of its messages.
+        views: what there can be besides, if it is asked for by name.
     """
 
     topics: dict[str, type]
+    views: dict[str, type]
 
     def describe(self) -> str:
         """Model and device in one line."""
@@ -50,6 +52,7 @@ class StereoDoor:
         self._levels = Levels(settings)
         self._estimator = StereoDepthEstimator.open(settings.model, settings)
         self.topics = stereo_frames.topics(self._estimator.matcher)
+        self.views = stereo_frames.VIEWS
 
     def describe(self) -> str:
         """See `Door.describe`."""
@@ -82,7 +85,8 @@ class MonoDoor:
             self._estimator = MonoDepthEstimator.open(settings.model, settings, max_depth_m=settings.max_depth or None)
         except Vizion3dError as error:  # in the words of this door
             raise type(error)(str(error).replace("max_depth_m=", "max_depth=")) from None
-        self.topics = dict(mono_frames.OUTPUTS)
+        self.topics = mono_frames.OUTPUTS
+        self.views = mono_frames.VIEWS
 
     def describe(self) -> str:
         """See `Door.describe`."""

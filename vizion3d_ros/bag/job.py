@@ -30,6 +30,8 @@ _BYTES = {
     "occlusion": 4,
     "reason": 1,
     "inverse_depth": 4,
+    "depth/color": 3,
+    "disparity/color": 3,
 }
 
 

@@ -238,7 +238,8 @@ def make_job(
     copied = [topic for name in bag.topics if copy_inputs and (topic := copied_topic(bag.connections[name])) is not None]
     if twice := {*outputs.values()} & {topic.name for topic in copied}:
         raise InputError(f"{', '.join(sorted(twice))} is in the recording already; give --namespace for what is new")
-    topics = [output_topic(name, type_name(door.topics[topic])) for topic, name in outputs.items()]
+    kinds = door.topics | door.views
+    topics = [output_topic(name, type_name(kinds[topic])) for topic, name in outputs.items()]
     frame_bytes = sum(bytes_a_frame(outputs, settings, size_wh).values())
     return Job(
         inputs=tuple(inputs),
@@ -264,12 +265,13 @@ def short_name(topic: str) -> str:
 
 
 def _chosen(door: Door, only: Sequence[str], forms: Sequence[str]) -> list[str]:
-    names = list(dict.fromkeys(map(short_name, door.topics)))
+    views = {} if forms else door.views  # which are no numbers that files could hold
+    names = [*dict.fromkeys(map(short_name, door.topics)), *views]
     if unknown := [name for name in only if name not in names]:
         raise InputError(f"--only {','.join(unknown)}: there is no such output; there are {', '.join(names)}")
     if not only and forms and "npz" not in forms:
         only = [name for form, name in (("png", "depth"), ("ply", "points")) if form in forms]
-    return [topic for topic in door.topics if not only or short_name(topic) in only]
+    return [topic for topic in door.topics if not only or short_name(topic) in only] + [view for view in views if view in only]
 
 
 def _common_namespace(cameras: Sequence[CameraTopics]) -> str:

@@ -97,7 +97,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="FORMS",
         help="png,ply,npz: files of each frame (default: a recording)",
     )
-    write.add_argument("--only", type=_names, default=(), metavar="NAMES", help="depth,disparity,points,... (default: all)")
+    write.add_argument(
+        "--only",
+        type=_names,
+        default=(),
+        metavar="NAMES",
+        help="depth,disparity,points,... (default: all), and depth/color,..., which show the others",
+    )
     write.add_argument("--namespace", default="", metavar="NS", help="of the new topics (default: that of the cameras)")
     write.add_argument("--copy-inputs", action="store_true", help="write all topics of the input as well")
     write.add_argument("--storage", choices=("mcap", "sqlite3"), default="mcap", help="(default: %(default)s)")
