@@ -28,6 +28,8 @@ _MAX_ROW_SLOPE = 0.05
 _MIN_BASELINE_M = 1e-6
 # An image may be a resized version of the calibrated one; beyond this it has another shape and is another crop.
 _MAX_ASPECT_CHANGE = 0.02
+# Pixels. What is beyond is no camera's, and its rays or their squares are no numbers any more.
+_FOCAL_LENGTHS = 1e-6, 1e9
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,7 @@ class PinholeCamera:
     """An ideal camera: ``u = fx * X/Z + cx``, ``v = fy * Y/Z + cy`` in the optical frame (x right, y down, z forward).
 
     Raises:
-        CalibrationError: size or focal length not positive, or any number not finite.
+        CalibrationError: size or focal length not positive, any number not finite, or a focal length that no camera has.
     """
 
     width: int
@@ -188,8 +190,11 @@ class PinholeCamera:
         if self.fx == 0 and self.fy == 0:
             raise CalibrationError("fx and fy are 0: the camera is not calibrated (a driver without calibration sends zeros)")
         for name in ("fx", "fy"):
-            if getattr(self, name) <= 0:
-                raise CalibrationError(f"{name} is {getattr(self, name)}; a focal length must be positive")
+            value = getattr(self, name)
+            if value <= 0:
+                raise CalibrationError(f"{name} is {value}; a focal length must be positive")
+            if not _FOCAL_LENGTHS[0] <= value <= _FOCAL_LENGTHS[1]:
+                raise CalibrationError(f"{name} is {value}; a focal length is a number of pixels, such as {self.width}")
 
     @classmethod
     def from_calibration(cls, calibration: Calibration, image_size: tuple[int, int] | None = None) -> PinholeCamera:

@@ -26,6 +26,7 @@ _EQUIDISTANT_MODELS = {"equidistant": (4,), "fisheye": (4,)}
 _POLYNOMIAL_COUNTS = 4, 5, 8, 12
 _MODELS = {"plumb_bob": _POLYNOMIAL_COUNTS, "rational_polynomial": _POLYNOMIAL_COUNTS, **_EQUIDISTANT_MODELS}
 _MAX_ERROR_PX = 1e-6
+_MAX_COEFFICIENT = 1e6  # those of real lenses are below 1000; products of larger ones overflow
 _MAX_NEWTON_STEPS = 12
 _PROFILE_SAMPLES = 4096
 # The fold is looked for in so many directions, at every so many-th sample.
@@ -202,7 +203,7 @@ class _Distortion:
         """Read model and D.
 
         Raises:
-            CalibrationError: unknown model, wrong number of coefficients, or one that is not finite.
+            CalibrationError: unknown model, wrong number of coefficients, or one that is not finite or no lens's.
         """
         model, D = calibration.distortion_model, calibration.D
         # ROS reads zeros as "no distortion" in every model, also in equidistant ones: rectified images announce that.
@@ -223,6 +224,8 @@ class _Distortion:
         D = D[:count]
         if not all(map(math.isfinite, D)):
             raise CalibrationError(f"D is {list(D)}; all numbers must be finite. Calibrate the camera again")
+        if any(abs(number) > _MAX_COEFFICIENT for number in D):
+            raise CalibrationError(f"D is {list(D)}; no lens has numbers above {_MAX_COEFFICIENT:g}. Calibrate it again")
         if model in _EQUIDISTANT_MODELS:
             return cls((1.0, *D), (1.0,), equidistant=True)
         k1, k2, p1, p2, k3, k4, k5, k6, *prism = (*D, *(0.0,) * (legal[-1] - len(D)))

@@ -172,7 +172,7 @@ def _rounded(calibration: Calibration) -> Calibration:
 def _rotation(calibration: Calibration) -> np.ndarray:
     """R, (3, 3)."""
     R = np.array(calibration.R, dtype=np.float64)
-    if R.size == 9:
+    if R.size == 9 and np.isfinite(R).all():
         R = R.reshape(3, 3)
         if np.linalg.det(R) > 0 and np.abs(R @ R.T - np.eye(3)).max() < _MAX_ROTATION_ERROR:
             return R

@@ -23,13 +23,14 @@ def raw_pixels(message: CompressedImage) -> RawPixels:
     """The pixels of a message. `format` tells what one channel means: "bayer_rggb8; png compressed " is a mosaic.
 
     Raises:
-        InputError: the format is another than of pictures, or the data are damaged.
+        InputError: the format is another than of pictures, the data are damaged, or say that they are larger than any image.
     """
     if "compressedDepth" in message.format:
         raise InputError(
             f'the compressed image has format "{message.format}": a depth image, not a picture; remap to the compressed images '
             "of a camera"
         )
+    _told_size_wh(message)  # before the memory for it is taken
     data = np.frombuffer(message.data, np.uint8)
     values = _decode(data) if data.size else None
     if values is None:
@@ -61,8 +62,20 @@ def compress(message: Image, kind: str) -> CompressedImage:
 def size_wh(message: CompressedImage) -> tuple[int, int] | None:
     """(width, height) from the head of the data, without decoding them; None if it cannot be read."""
     try:
+        return _told_size_wh(message)
+    except InputError:
+        return None
+
+
+def _told_size_wh(message: CompressedImage) -> tuple[int, int] | None:
+    try:
         with PIL.Image.open(io.BytesIO(message.data)) as image:
             return image.size
+    except PIL.Image.DecompressionBombError:
+        raise InputError(
+            f'the compressed image of format "{message.format}" and {len(message.data)} bytes says that it has more than '
+            f"{2 * (PIL.Image.MAX_IMAGE_PIXELS or 0):.1g} pixels: it is damaged"
+        ) from None
     except (OSError, ValueError):
         return None
 

@@ -296,6 +296,8 @@ def test_an_image_without_pixels_is_refused(size):
         ({"fy": -1.0}, r"fy is -1\.0; a focal length must be positive"),
         ({"fx": 0.0, "fy": 0.0}, "not calibrated"),
         ({"fx": math.inf}, "fx is inf; it must be a finite number"),
+        ({"fx": 1e-300}, "fx is 1e-300; a focal length is a number of pixels, such as "),
+        ({"fy": 1e300}, r"fy is 1e\+300; a focal length is a number of pixels, such as "),
         ({"cx": math.nan}, "cx is nan; it must be a finite number"),
         ({"cy": -math.inf}, "cy is -inf; it must be a finite number"),
     ],

@@ -250,6 +250,7 @@ def test_further_coefficients_may_be_zero() -> None:
         ({"K": (math.nan, 0, 1, 0, 1, 1, 0, 0, 1)}, r"K is \[nan, .*9 finite numbers. Calibrate"),
         ({"K": (-5, 0, 1, 0, 1, 1, 0, 0, 1)}, "fx is -5.*must be positive"),
         ({"width": 0}, "image size is 0x360"),
+        ({"D": (0.1, -1e300, 0, 0)}, r"D is \[0.1, -1e\+300, 0, 0\]; no lens has numbers above 1e\+06"),
         ({"D": (0.1, math.inf, 0, 0)}, r"D is \[0.1, inf, 0, 0\]; all numbers must be finite"),
         ({"D": (0.1, 0.1, 0.1)}, "D has 3 numbers; plumb_bob takes 4 or 5 or 8.*rectify"),
         ({"D": (0.1,) * 9}, "D has 9 numbers; plumb_bob takes 4 or 5 or 8 or 12, all further ones 0.*without tilt"),
