@@ -71,6 +71,26 @@ def pixel_rays(calibration: Calibration, image_size: tuple[int, int] | None = No
     return rays
 
 
+def rays_of_points(calibration: Calibration, points: np.ndarray, image_size: tuple[int, int] | None = None) -> np.ndarray:
+    """Where points of a raw image look; `pixel_rays` for some points, between pixels as well.
+
+    Args:
+        calibration: as published with the image.
+        points: (N, 2), u and v in pixels.
+        image_size: (width, height) of the image at hand, if it may differ from what the calibration announces.
+
+    Returns:
+        (N, 2) float64, X/Z and Y/Z; NaN as for `pixel_rays`.
+
+    Raises:
+        CalibrationError: see `pixel_rays`.
+    """
+    camera = pinhole_part(calibration, image_size)
+    distortion = _Distortion.from_calibration(calibration)
+    image = (points - (camera.cx, camera.cy)) / (camera.fx, camera.fy)
+    return image if distortion == _NO_DISTORTION else distortion.undistort(image, _MAX_ERROR_PX / max(camera.fx, camera.fy))
+
+
 def check_lens(calibration: Calibration, image_size: tuple[int, int] | None = None, *, rectified: bool = False) -> None:
     """Raise the `CalibrationError` that `pixel_rays` would raise, without its work."""
     pinhole_part(calibration, image_size, rectified=rectified)

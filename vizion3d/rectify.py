@@ -20,7 +20,7 @@ import numpy as np
 
 from vizion3d.camera import Calibration, PinholeCamera, StereoRig
 from vizion3d.errors import CalibrationError, InputError
-from vizion3d.lens_rays import project_to_pixels, reaches_image
+from vizion3d.lens_rays import project_to_pixels, rays_of_points, reaches_image
 from vizion3d.records import HoldsArrays
 
 # Maps and their tables are 10 bytes a pixel and camera: 40 MB for a full HD pair.
@@ -141,6 +141,27 @@ def raw_pixels(calibration: Calibration, camera: PinholeCamera) -> np.ndarray:
     pixels = project_to_pixels(calibration, rays)
     pixels[~reaches_image(calibration, rays)] = np.nan
     return pixels
+
+
+def rectified_points(calibration: Calibration, points: np.ndarray) -> np.ndarray:
+    """Where the rectified image shows what a raw one shows at some points; the inverse of `raw_pixels`.
+
+    Args:
+        calibration: of the raw camera, for images of the size at hand (`Calibration.for_image`). Zeros for R are no turn.
+        points: (N, 2), x and y in pixels of the raw image.
+
+    Returns:
+        (N, 2) float64, x and y in pixels; NaN where the lens shows nothing.
+
+    Raises:
+        CalibrationError: K, D or R cannot be used.
+    """
+    rays = rays_of_points(calibration, points)
+    turned = np.column_stack((rays, np.ones(len(rays))))
+    if any(calibration.R):
+        turned = turned @ _rotation(calibration).T
+    x, y, depth = (turned @ np.reshape(calibration.P, (3, 4))[:, :3].T).T
+    return np.column_stack((x, y)) / np.where(depth > 0, depth, np.nan)[:, None]
 
 
 @lru_cache(maxsize=_KEPT_RIGS)

@@ -2,8 +2,8 @@
 """What all depth nodes share: parameters, lazy inputs and outputs, worker, diagnostics, shutdown.
 
 A node names its inputs and outputs and says how one set of messages becomes outputs. Callbacks run on the executor's thread;
-`process` and what it calls, `_on_error` too, run on the worker's. What both write is in `diagnostics`; `settings` is a frozen
-record that the executor replaces and `process` reads once a frame.
+`publish_frame` and what it calls, `_on_error` too, run on the worker's. What both write is in `diagnostics`; `settings` is a
+frozen record that the executor replaces and `publish_frame` reads once a frame.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class DepthNode(Node, Generic[S, E]):
         self.diagnostics = FrameDiagnostics()
         self._core_log = RosLogHandler(self.get_logger())
         self._own_worker = Worker() if worker is None else None
-        self._slot = (worker or self._own_worker).open_slot(self._process, self._on_error)  # type: ignore[union-attr]
+        self._slot = (worker or self._own_worker).open_slot(self._work_on, self._on_error)  # type: ignore[union-attr]
         self._outputs: dict[str, Any] = {}
         self._advised: set[str] = set()
         self._told_frame_s = 0.0
@@ -107,7 +107,7 @@ class DepthNode(Node, Generic[S, E]):
             with self._core_log.speaking():
                 self.settings: S = parameters.declare(self, settings_type)
                 self._inputs = SyncedInputs(
-                    self, self.inputs(), self._on_frame, self.warn, self._on_error, first_alone=first_input_alone
+                    self, self.inputs(), self._submit, self.warn, self._on_error, first_alone=first_input_alone
                 )
                 set_threads(self.settings.threads)
                 opened = {} if estimators is None else estimators
@@ -185,8 +185,8 @@ class DepthNode(Node, Generic[S, E]):
         """Outputs besides these that are made for who listens and for nobody else, whatever `lazy` is."""
         return {}
 
-    def process(self, messages: tuple[Any, ...]) -> None:
-        """Turn one message of each input into the outputs that are listened to."""
+    def publish_frame(self, messages: tuple[Any, ...]) -> None:
+        """Turn one message of each input into the outputs that are listened to, and publish them."""
         raise NotImplementedError
 
     def settings_changed(self) -> None:
@@ -287,7 +287,7 @@ class DepthNode(Node, Generic[S, E]):
 
     # Frames
 
-    def _on_frame(self, messages: tuple[Any, ...]) -> None:
+    def _submit(self, messages: tuple[Any, ...]) -> None:
         now_s = time.monotonic()
         rate_hz, reason = self._highest_rate()
         if self._frame_rate.admits(rate_hz, now_s):
@@ -302,7 +302,7 @@ class DepthNode(Node, Generic[S, E]):
             return min(max_rate or points_rate, points_rate), "points_rate, nothing but points2 is listened to"
         return max_rate, "max_rate"
 
-    def _process(self, item: tuple[float, tuple[Any, ...]]) -> None:
+    def _work_on(self, item: tuple[float, tuple[Any, ...]]) -> None:
         arrived, messages = item
         diagnostics = self.diagnostics
         if not self.listened():
@@ -311,7 +311,7 @@ class DepthNode(Node, Generic[S, E]):
         self._arrived_s = arrived
         diagnostics.add("wait", time.monotonic() - arrived)
         with self._core_log.speaking():
-            self.process(messages)
+            self.publish_frame(messages)
         took_s = time.monotonic() - arrived
         diagnostics.add("arrival to publish", took_s)
         age_s = (self.get_clock().now().nanoseconds - stamp_ns(messages[0].header.stamp)) / 1e9

@@ -85,8 +85,8 @@ class MonoDepthNode(DepthNode[MonoSettings, MonoDepthEstimator]):
         """See `DepthNode.views`."""
         return mono_frames.VIEWS
 
-    def process(self, messages: tuple[Any, ...]) -> None:
-        """See `DepthNode.process`."""
+    def publish_frame(self, messages: tuple[Any, ...]) -> None:
+        """See `DepthNode.publish_frame`."""
         settings = self.settings
         self._levels = self._levels.under(settings)
         with self.diagnostics.stage("decode"):

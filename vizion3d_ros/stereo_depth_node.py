@@ -98,8 +98,8 @@ class StereoDepthNode(DepthNode[StereoSettings, StereoDepthEstimator]):
         level = DiagnosticStatus.ERROR if self._watch.wrong else DiagnosticStatus.WARN
         return level, "; ".join(map(str, faults))
 
-    def process(self, messages: tuple[Any, ...]) -> None:
-        """See `DepthNode.process`."""
+    def publish_frame(self, messages: tuple[Any, ...]) -> None:
+        """See `DepthNode.publish_frame`."""
         settings = self.settings
         self._levels = self._levels.under(settings)
         with self.diagnostics.stage("decode"):

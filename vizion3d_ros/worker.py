@@ -21,14 +21,14 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="vizion3d-worker", daemon=True)
         self._thread.start()
 
-    def open_slot(self, process: Callable[[Any], None], on_error: Callable[[Exception], None]) -> Slot:
+    def open_slot(self, work_on: Callable[[Any], None], on_error: Callable[[Exception], None]) -> Slot:
         """A slot for one camera.
 
         Args:
-            process: called with each item, on the worker's thread.
-            on_error: called with what `process` raised.
+            work_on: called with each item, on the worker's thread.
+            on_error: called with what `work_on` raised.
         """
-        slot = Slot(self, process, on_error)
+        slot = Slot(self, work_on, on_error)
         with self._condition:
             self._slots.append(slot)
         return slot
@@ -55,7 +55,7 @@ class Worker:
                 self._slots.append(slot)
                 self._busy, self._busy_since_s = slot, time.monotonic()
             try:
-                slot.process(item)
+                slot.work_on(item)
             except Exception as error:
                 slot.on_error(error)
 
@@ -65,13 +65,13 @@ class Slot:
 
     Attributes:
         replaced: items that were never worked on because a newer one came.
-        waiting: at most one item; the worker's, as `process` and `on_error` are.
+        waiting: at most one item; the worker's, as `work_on` and `on_error` are.
     """
 
-    def __init__(self, worker: Worker, process: Callable[[Any], None], on_error: Callable[[Exception], None]) -> None:
+    def __init__(self, worker: Worker, work_on: Callable[[Any], None], on_error: Callable[[Exception], None]) -> None:
         self.replaced = 0
         self.waiting: list[Any] = []
-        self.process = process
+        self.work_on = work_on
         self.on_error = on_error
         self._worker = worker
 

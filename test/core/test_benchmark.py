@@ -9,7 +9,7 @@ import pytest
 from vizion3d.camera import StereoRig
 from vizion3d.errors import InputError
 from vizion3d.evaluate import StereoCase
-from vizion3d.stereo.row_check import vertical_offset
+from vizion3d.stereo.row_check import measure_rows
 from vizion3d.synthetic import benchmark
 from vizion3d.synthetic.benchmark import CASE_NAMES
 
@@ -89,7 +89,7 @@ def test_gain_darkens_the_right_image_alone():
 @pytest.mark.parametrize(("name", "roll_deg", "rows"), [("room", 0, 0), ("roll-1.0", 1, 0), ("rows-3.0", 0, 3)])
 def test_a_knocked_camera_is_measured_as_it_was_knocked(name, roll_deg, rows):
     case = draw(name)
-    report = vertical_offset(case.left, case.right)
+    report = measure_rows(case.left, case.right)
     assert report.roll_deg == pytest.approx(roll_deg, abs=0.1)
     assert report.offset_px == pytest.approx(rows, abs=0.2 if name != "roll-1.0" else 2)
     np.testing.assert_array_equal(case.truth_px, draw("room").truth_px)
@@ -97,7 +97,7 @@ def test_a_knocked_camera_is_measured_as_it_was_knocked(name, roll_deg, rows):
 
 def test_raw_images_are_bent_and_rectification_lines_them_up():
     case = draw("raw-equidistant")
-    raw, rectified = vertical_offset(case.left, case.right), vertical_offset(*case.rectified_pair()[:2])
+    raw, rectified = measure_rows(case.left, case.right), measure_rows(*case.rectified_pair()[:2])
     assert abs(raw.offset_px) > 1 > 20 * abs(rectified.offset_px)
     assert abs(rectified.roll_deg) < 0.1
     with pytest.raises(InputError, match="the images rectified"):

@@ -16,7 +16,7 @@ from vizion3d.camera import Calibration
 from vizion3d.cli import main
 from vizion3d.rectify import Rectifier
 from vizion3d.stereo.raw_or_rectified import BothWays
-from vizion3d.stereo.row_check import RectificationReport
+from vizion3d.stereo.row_check import RowReport
 from vizion3d.synthetic import default_scene, render, render_raw, render_stereo
 from vizion3d.synthetic.benchmark import draw
 
@@ -135,7 +135,7 @@ def test_a_calibration_that_can_rectify_nothing_is_of_rectified_images(stereo):
     ],
 )
 def test_the_measure(as_it_is, rectified, expected):
-    ways = (RectificationReport(matches, typical_px=rows) for matches, rows in (as_it_is, rectified))
+    ways = (RowReport(matches, typical_px=rows) for matches, rows in (as_it_is, rectified))
     assert BothWays(*ways).is_raw is expected
 
 

@@ -16,10 +16,10 @@ from vizion3d.errors import CalibrationError, InputError
 from vizion3d.evaluate import StereoCase
 from vizion3d.evaluate.predict import evaluate, predict
 from vizion3d.options import ValidityLimits
-from vizion3d.rectify import Rectifier, Shown, raw_pixels
+from vizion3d.rectify import Rectifier, Shown, raw_pixels, rectified_points
 from vizion3d.stereo import Reason, StereoDepth, StereoDepthAdvancedConfig, StereoDepthCommand, StereoDepthEstimator
 from vizion3d.stereo.prediction import StereoPrediction
-from vizion3d.stereo.row_check import vertical_offset
+from vizion3d.stereo.row_check import measure_rows
 from vizion3d.synthetic import benchmark, default_scene, render_stereo
 
 draw = functools.lru_cache(maxsize=None)(benchmark.draw)
@@ -48,6 +48,17 @@ def test_maps_are_those_of_opencv(name):
         expected = np.stack(module.initUndistortRectifyMap(K, D, R, P[:, :3], size, cv2.CV_32FC1), axis=-1)
         found = raw_pixels(calibration, PinholeCamera.from_calibration(calibration))
         assert np.abs(found - expected).max() < 1e-3
+
+
+@pytest.mark.parametrize("name", LENSES)
+def test_points_are_rectified_to_the_pixels_that_show_them(name):
+    for calibration in calibrations(name):
+        raw = raw_pixels(calibration, PinholeCamera.from_calibration(calibration))[::7, ::7]
+        v, u = np.indices((calibration.height, calibration.width))[:, ::7, ::7]
+        shown = np.isfinite(raw).all(axis=-1)
+        assert shown.mean() > 0.5
+        found = rectified_points(calibration, raw[shown])
+        np.testing.assert_allclose(found, np.stack((u[shown], v[shown]), axis=-1), atol=1e-3)
 
 
 def test_what_is_beyond_the_fold_is_border_where_opencv_mirrors():
@@ -88,7 +99,7 @@ def test_a_pair_through_a_lens_is_as_good_as_one_without(name):
     assert scores[0].density == pytest.approx(scores[1].density, abs=0.005)
     assert scores[0].bad_2 == pytest.approx(scores[1].bad_2, abs=0.005)
     assert scores[1].density > 0.95 and scores[1].bad_2 < 0.01
-    rows = vertical_offset(*raw.rectified_pair()[:2])
+    rows = measure_rows(*raw.rectified_pair()[:2])
     assert abs(rows.offset_px) < 0.05 and abs(rows.roll_deg) < 0.05
     assert shown.left.mean() > 0.95
 

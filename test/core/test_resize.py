@@ -45,14 +45,14 @@ def test_a_wanted_scale_is_met_to_half_a_pixel(height, width, scale_factor):
         return
     for side, work_side in ((height, plan.work_height), (width, plan.work_width)):
         assert abs(work_side - side * scale_factor) <= 0.5
-    assert (plan.sx, plan.sy) == (plan.work_width / width, plan.work_height / height)
+    assert plan.sx == plan.work_width / width
 
 
 @pytest.mark.parametrize("size", [(961, 540), (1024, 768), (1242, 375), (1280, 720), (1920, 1080), (1280, 1024), (2048, 2048)])
 def test_usual_sizes_keep_their_shape(size):
     width, height = size
     plan = ResizePlan.fit(height, width, max_width=960, max_height=540)
-    assert plan.sx / plan.sy == pytest.approx(1, abs=0.002)
+    assert plan.sx / (plan.work_height / plan.height) == pytest.approx(1, abs=0.002)
 
 
 def test_one_column_too_many_costs_one_column():
@@ -64,7 +64,7 @@ def test_sizes_that_need_no_scaling_are_kept(wanted):
     plan = ResizePlan.fit(481, 751, **wanted)
     assert plan == ResizePlan(481, 751, 481, 751)
     assert plan.is_identity
-    assert (plan.sx, plan.sy) == (1, 1)
+    assert plan.sx == 1
     image = ramp(481, 751)
     assert torch.equal(plan.apply(image), image)
     assert torch.equal(plan.undo_disparity(image), image)
@@ -84,7 +84,7 @@ def test_disparities_are_divided_by_the_true_factor(width, height):
     disparity_px = ramp(height, width, slope_u=0.03, slope_v=0.01, start=5)
     # What an exact matcher finds in the resized pair, whose pixel centres are at (u + 0.5) * sx - 0.5.
     u = (torch.arange(plan.work_width, dtype=torch.float64) + 0.5) / plan.sx - 0.5
-    v = (torch.arange(plan.work_height, dtype=torch.float64)[:, None] + 0.5) / plan.sy - 0.5
+    v = (torch.arange(plan.work_height, dtype=torch.float64)[:, None] + 0.5) * plan.height / plan.work_height - 0.5
     in_work_pixels = ((5 + 0.03 * u + 0.01 * v) * plan.sx)[None, None]
 
     found = plan.undo_disparity(in_work_pixels)
@@ -110,7 +110,7 @@ def test_constants_and_ramps_survive_the_way_there_and_back(height, width, scale
     there = plan.apply(image)
     assert there.shape == (1, 1, plan.work_height, plan.work_width)
     back = plan.undo(there)
-    margin = math.ceil(1 / min(plan.sx, plan.sy)) + 1
+    margin = math.ceil(1 / min(plan.sx, plan.work_height / plan.height)) + 1
     inner = (..., slice(margin, -margin), slice(margin, -margin))
     torch.testing.assert_close(back[inner], image[inner], rtol=0, atol=1e-9)
 

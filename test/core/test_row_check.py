@@ -18,10 +18,10 @@ from vizion3d.images import load_rgb
 from vizion3d.stereo import StereoDepthEstimator
 from vizion3d.stereo.order import OrderReport
 from vizion3d.stereo.row_check import (
-    RectificationReport,
+    RowReport,
     match_features,
+    measure_rows,
     tell_calibrated_rows,
-    vertical_offset,
 )
 from vizion3d.synthetic import StereoFrame
 
@@ -40,7 +40,7 @@ def pair(request: pytest.FixtureRequest, data: Path) -> tuple[np.ndarray, np.nda
 def test_shifts_of_real_pairs_are_measured(pair: tuple[np.ndarray, np.ndarray]) -> None:
     left, right = pair
     for rows in (-2, 0, 0.5, 1, 2, 4, 8):
-        report = vertical_offset(left, lowered(right, rows))
+        report = measure_rows(left, lowered(right, rows))
         assert report.enough
         assert report.offset_px == pytest.approx(rows, abs=0.3), f"shifted by {rows}"
         assert report.spread_px < 0.5
@@ -67,14 +67,14 @@ def test_matches_follow_the_true_disparity(frame: StereoFrame) -> None:
 def test_roll_is_positive_clockwise(frame: StereoFrame, degrees: float) -> None:
     # OpenCV turns counter-clockwise.
     turn = cv2.getRotationMatrix2D((320, 240), -degrees, 1)
-    report = vertical_offset(frame.left, warped(frame.right, turn))
+    report = measure_rows(frame.left, warped(frame.right, turn))
     assert report.roll_deg == pytest.approx(degrees, abs=0.05)
     assert report.vertical_scale == pytest.approx(1, abs=0.001)
 
 
 def test_vertical_scale(frame: StereoFrame) -> None:
     taller = np.array([[1, 0, 0], [0, 1.01, -2.4]])
-    report = vertical_offset(frame.left, warped(frame.right, taller))
+    report = measure_rows(frame.left, warped(frame.right, taller))
     assert report.vertical_scale == pytest.approx(1.01, abs=0.001)
     assert report.roll_deg == pytest.approx(0, abs=0.05)
 
@@ -101,7 +101,7 @@ def textureless(kind: str) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("kind", ["flat", "noise", "stripes", "chessboard"])
 def test_nothing_is_guessed_without_distinct_texture(kind: str) -> None:
     left, right = textureless(kind)
-    report = vertical_offset(left, lowered(right, 3))
+    report = measure_rows(left, lowered(right, 3))
     assert not report.enough
     assert math.isnan(report.offset_px)
     assert order(left, right).finding(0.0).level == "unknown"
@@ -110,7 +110,7 @@ def test_nothing_is_guessed_without_distinct_texture(kind: str) -> None:
 def test_unrelated_pictures_do_not_match(data: Path) -> None:
     left = load_rgb(data / "stereo/wood2/view1.png")
     right = cv2.resize(load_rgb(data / "stereo/sceneflow_0/left.png"), (left.shape[1], left.shape[0]))
-    assert not vertical_offset(left, right).enough
+    assert not measure_rows(left, right).enough
 
 
 def test_order_of_a_far_scene_is_left_open(frame: StereoFrame) -> None:
@@ -130,7 +130,7 @@ def test_offset_withstands_wrong_matches() -> None:
     matches = random.uniform(0, 480, (200, 4))
     matches[:, 3] = matches[:, 1] + 2 + random.normal(0, 0.1, 200)
     matches[::4, 3] += random.uniform(-20, 20, 50)
-    report = RectificationReport.from_matches(matches)
+    report = RowReport.from_matches(matches)
     assert report.offset_px == pytest.approx(2, abs=0.1)
     assert report.roll_deg == pytest.approx(0, abs=0.02)
 

@@ -20,7 +20,7 @@ from vizion3d.camera import Calibration
 from vizion3d.options import ValidityLimits
 from vizion3d.rectify import Rectifier
 from vizion3d.stereo import Reason, StereoDepthEstimator
-from vizion3d.stereo.row_check import vertical_offset
+from vizion3d.stereo.row_check import measure_rows
 from vizion3d.synthetic.benchmark import draw
 from vizion3d_ros import conversions, stereo_frames
 from vizion3d_ros.bag.reader import BagReader
@@ -50,7 +50,7 @@ def test_rows_and_depth_of_a_real_recording(recording):
     assert len(recording) == 10
     depths = []
     for messages in recording:
-        raw, rectified = (vertical_offset(*stereo_frames.decode(messages, rectify=rectify)[:2]) for rectify in (False, True))
+        raw, rectified = (measure_rows(*stereo_frames.decode(messages, rectify=rectify)[:2]) for rectify in (False, True))
         assert raw.offset_px > 11
         assert abs(rectified.offset_px) <= 0.15 and abs(rectified.roll_deg) <= 0.1
     for messages in recording[::3]:

@@ -276,10 +276,10 @@ def _judge(material: _Material, left: Calibration, right: Calibration) -> _Quali
     from vizion3d.rectify import Rectifier
     from vizion3d.stereo import StereoDepthEstimator
     from vizion3d.stereo.recalibration import rectified_matches
-    from vizion3d.stereo.row_check import RectificationReport
+    from vizion3d.stereo.row_check import RowReport
 
     matches = rectified_matches(material.pairs, left, right)
-    rows = RectificationReport.from_matches(matches)
+    rows = RowReport.from_matches(matches)
     limits = ValidityLimits(z_far=_ENDLESS_M)
     estimator, rectify = StereoDepthEstimator("sgbm"), Rectifier.from_calibrations(left, right)
     valid_shares, wrong_shares = [], []

@@ -21,7 +21,7 @@ from vizion3d.stereo.findings import LEVELS, Finding, Level, judge, within
 from vizion3d.stereo.order import OrderReport, far_strips_share
 from vizion3d.stereo.prediction import StereoPrediction
 from vizion3d.stereo.rig_check import CALIBRATE, check_rig
-from vizion3d.stereo.row_check import RectificationReport, match_features, rectified
+from vizion3d.stereo.row_check import RowReport, match_features, rectified_matches
 
 MAX_ROWS_PX = 1.5
 """Rows that left and right may be apart, in pixels of the images: where sgbm has lost a tenth of its pixels (9 to 13 % on four
@@ -45,7 +45,7 @@ _MIN_VALID_SHARE = 0.1
 _ENDLESS_M = 100000.0  # the largest z_far that there is
 # Shares are taken of about so many pixels.
 _SAMPLED_PIXELS = 20000
-_UNKNOWN_ROWS = RectificationReport(0)
+_UNKNOWN_ROWS = RowReport(0)
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class PairCheck:
     """
 
     findings: tuple[Finding, ...]
-    rows: RectificationReport = _UNKNOWN_ROWS
+    rows: RowReport = _UNKNOWN_ROWS
     brightness_ratio: float = math.nan
     in_front_share: float = math.nan
     nearer_share: float = math.nan
@@ -111,7 +111,7 @@ def check_pair(
         return PairCheck((*findings, Finding("error", "pair", f"sizes {sizes}", "set both cameras to one resolution")))
     matches = match_features(left_rgb, right_rgb)
     greys = _mean_grey(left_rgb), _mean_grey(right_rgb)
-    rows = RectificationReport.from_matches(matches)
+    rows = RowReport.from_matches(matches)
     ratio = max(greys[1], 1.0) / max(greys[0], 1.0)  # of black images as well
     check = PairCheck((*findings, _check_exposure(ratio)), rows, brightness_ratio=ratio)
     if not rows.enough:
@@ -178,7 +178,7 @@ def _check_one_camera(left_rgb: np.ndarray, right_rgb: np.ndarray, matches: np.n
     return Finding("warning", "cameras", value, advice, passing=True)
 
 
-def _check_rows(rows: RectificationReport, size: tuple[int, int]) -> list[Finding]:
+def _check_rows(rows: RowReport, size: tuple[int, int]) -> list[Finding]:
     """What offset, turn and scale make of the rows, the latter two at the edge of an image of this (width, height)."""
     level: Level = "error" if rows.typical_px > _UNRECTIFIED_ROWS_PX else "warning"
     offset_px = abs(rows.offset_px)
@@ -196,7 +196,7 @@ def _check_rows(rows: RectificationReport, size: tuple[int, int]) -> list[Findin
 
 
 def _advice_on_rows(
-    rows: RectificationReport,
+    rows: RowReport,
     matches: np.ndarray,
     calibrations: tuple[Calibration, Calibration] | None,
     size: tuple[int, int],
@@ -208,10 +208,10 @@ def _advice_on_rows(
         return f"the images were rectified with this calibration, so {moved}"
     if calibrations is None:
         return f"rectify the images with this calibration if they are raw; otherwise {moved}"
-    after = rectified(matches, calibrations, size)
+    after = rectified_matches(matches, calibrations, size)
     if after is None:
         return f"rectify the images if they are raw, with the calibration of their lenses; otherwise {moved}"
-    after_px = RectificationReport.from_matches(after).typical_px
+    after_px = RowReport.from_matches(after).typical_px
     if after_px < min(MAX_ROWS_PX, rows.typical_px / 2):
         return (
             f"the images look raw: {rectify_by}, which brings a usual point from {rows.typical_px:.1f} to {after_px:.2f} px "

@@ -9,7 +9,7 @@ import numpy as np
 
 from vizion3d.errors import InputError
 from vizion3d.rectify import Rectifier
-from vizion3d.stereo.row_check import RectificationReport, vertical_offset
+from vizion3d.stereo.row_check import RowReport, measure_rows
 
 # Rows that a usual point may be off: one way must be this good, the other this bad, and so many times worse, each by so many
 # matches.
@@ -22,14 +22,14 @@ _MIN_MATCHES = 50
 class BothWays:
     """The same pair as it is, and rectified by its calibration."""
 
-    as_it_is: RectificationReport
-    rectified: RectificationReport
+    as_it_is: RowReport
+    rectified: RowReport
 
     @classmethod
     def measure(cls, left_rgb: np.ndarray, right_rgb: np.ndarray, rectifier: Rectifier) -> BothWays:
         """Of two (H, W, 3) uint8 images and the rectifier of their calibrations."""
         left, right, *_ = rectifier(left_rgb, right_rgb)
-        return cls(vertical_offset(left_rgb, right_rgb), vertical_offset(left, right))
+        return cls(measure_rows(left_rgb, right_rgb), measure_rows(left, right))
 
     @property
     def is_raw(self) -> bool | None:
@@ -62,5 +62,5 @@ def is_raw(left_rgb: np.ndarray, right_rgb: np.ndarray, rectifier: Rectifier) ->
     return both.is_raw
 
 
-def _rows_off(rows: RectificationReport) -> str:
+def _rows_off(rows: RowReport) -> str:
     return f"{rows.typical_px:.2f} rows off ({rows.matches} matches)"

@@ -61,12 +61,8 @@ class ResizePlan:
         return self.work_width / self.width
 
     @property
-    def sy(self) -> float:
-        """Exact vertical factor."""
-        return self.work_height / self.height
-
-    @property
     def is_identity(self) -> bool:
+        """Whether nothing is to be done."""
         return (self.height, self.width) == (self.work_height, self.work_width)
 
     def apply(self, images: torch.Tensor) -> torch.Tensor:

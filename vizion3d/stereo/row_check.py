@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 
 from vizion3d.camera import Calibration, StereoRig
-from vizion3d.errors import InputError
+from vizion3d.errors import CalibrationError, InputError
+from vizion3d.rectify import rectified_points
 
 _LOG = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ _TOLD_ROWS_PX = 0.25
 
 
 @dataclass(frozen=True)
-class RectificationReport:
+class RowReport:
     """How well the rows of the two images line up.
 
     Attributes:
@@ -68,7 +69,7 @@ class RectificationReport:
         return self.matches >= _MIN_MATCHES
 
     @classmethod
-    def from_matches(cls, matches: np.ndarray) -> RectificationReport:
+    def from_matches(cls, matches: np.ndarray) -> RowReport:
         """Derive the report from matches (N, 4)."""
         if len(matches) < _MIN_MATCHES:
             return cls(len(matches))
@@ -97,12 +98,12 @@ class RectificationReport:
         )
 
 
-def vertical_offset(left_rgb: np.ndarray, right_rgb: np.ndarray) -> RectificationReport:
+def measure_rows(left_rgb: np.ndarray, right_rgb: np.ndarray) -> RowReport:
     """Measure how the rows of a pair line up; see `match_features` for the arguments."""
-    return RectificationReport.from_matches(match_features(left_rgb, right_rgb))
+    return RowReport.from_matches(match_features(left_rgb, right_rgb))
 
 
-def rectified(
+def rectified_matches(
     matches: np.ndarray, calibrations: tuple[Calibration, Calibration], image_size: tuple[int, int]
 ) -> np.ndarray | None:
     """Where matches of raw images would be after rectification with this calibration.
@@ -113,33 +114,23 @@ def rectified(
         image_size: (width, height).
 
     Returns:
-        (N, 4) float32; None if the calibration has neither a lens nor a turn to undo, or a lens that OpenCV does not know.
+        (N, 4) float64, without those that the lens cannot have shown; None if the calibration has neither a lens nor a turn to
+        undo, or a lens that is not known.
     """
     own = [calibration.for_image(image_size) for calibration in calibrations]
     if not all(any(camera.K) and any(camera.P) for camera in own) or not any(map(_changes_images, own)):
         return None
     pairs = zip(np.hsplit(matches, 2), own, strict=True)
     try:
-        return np.hstack([_rectified_points(points, camera) for points, camera in pairs])
-    except cv2.error:
+        rectified = np.hstack([rectified_points(camera, points) for points, camera in pairs])
+    except CalibrationError:
         return None
+    return rectified[np.isfinite(rectified).all(axis=1)]
 
 
 def _changes_images(calibration: Calibration) -> bool:
     turned = any(calibration.R) and not np.allclose(np.reshape(calibration.R, (3, 3)), np.eye(3), atol=1e-6)
     return turned or any(calibration.D)
-
-
-def _rectified_points(points: np.ndarray, calibration: Calibration) -> np.ndarray:
-    """(N, 2) in the raw image -> (N, 2) in the rectified one."""
-    K = np.reshape(calibration.K, (3, 3))
-    R = np.reshape(calibration.R, (3, 3)) if any(calibration.R) else np.eye(3)
-    P = np.reshape(calibration.P, (3, 4))[:, :3]
-    D = np.array(calibration.D, dtype=np.float64)
-    points = points[:, None].astype(np.float64)
-    if any(D) and calibration.distortion_model in ("equidistant", "fisheye"):
-        return cv2.fisheye.undistortPoints(points, K, D[:4], R=R, P=P)[:, 0].astype(np.float32)
-    return cv2.undistortPoints(points, K, D if any(D) else None, R=R, P=P)[:, 0].astype(np.float32)
 
 
 def match_features(
