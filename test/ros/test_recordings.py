@@ -32,7 +32,7 @@ from vizion3d.cli import main
 from vizion3d.errors import InputError
 from vizion3d.stereo import StereoDepthEstimator
 from vizion3d_ros import conversions, stereo_frames
-from vizion3d_ros.bag.doors import open_door
+from vizion3d_ros.bag.pipelines import open_pipeline
 from vizion3d_ros.bag.plan import make_plan
 from vizion3d_ros.bag.progress import Progress
 from vizion3d_ros.bag.reader import BagReader
@@ -626,13 +626,13 @@ def test_help_fits_and_names_the_options_of_both_kinds(capsys):
 
 
 def test_metres_without_a_camera_and_of_a_wide_lens_are_told(da3_metric_file, data):
-    door = open_door(MonoFrameSettings(model=str(da3_metric_file)))
+    pipeline = open_pipeline(MonoFrameSettings(model=str(da3_metric_file)))
     rgb = np.random.default_rng(0).integers(0, 256, (80, 128, 3), dtype=np.uint8)
     image = conversions.image_from_array(rgb, "rgb8", header(0))
     with pytest.raises(InputError, match="only with the focal length of the camera; there is no CameraInfo$"):
-        door.estimate(door.decode([image, None]))
+        pipeline.estimate(pipeline.decode([image, None]))
     wide = load_calibration(data / "camera_info/equidistant_1280x800.json")
     messages = [image, conversions.camera_info_from_calibration(wide, header(0))]
-    frame = door.decode(messages)
-    (fault,) = door.faults(messages, frame, door.estimate(frame))
+    frame = pipeline.decode(messages)
+    (fault,) = pipeline.faults(messages, frame, pipeline.estimate(frame))
     assert fault.what == "lens" and "rectify it first" in str(fault)

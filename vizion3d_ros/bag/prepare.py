@@ -17,9 +17,9 @@ from vizion3d.errors import CalibrationError, InputError, Vizion3dError
 from vizion3d.rectify import Rectifier
 from vizion3d.stereo.raw_or_rectified import BothWays
 from vizion3d_ros import conversions
-from vizion3d_ros.bag.doors import Door
 from vizion3d_ros.bag.job import Job, bytes_a_frame, usual_segment_frames
 from vizion3d_ros.bag.pictures import Pictures
+from vizion3d_ros.bag.pipelines import Pipeline
 from vizion3d_ros.bag.plan import INFO, Plan, images_of
 from vizion3d_ros.bag.reader import BagReader
 from vizion3d_ros.bag.serialized import deserialize
@@ -214,7 +214,7 @@ def make_job(
     plan: Plan,
     settings: StereoFrameSettings | MonoFrameSettings,
     size_wh: tuple[int, int],
-    door: Door,
+    pipeline: Pipeline,
     *,
     only: Sequence[str] = (),
     namespace: str = "",
@@ -232,13 +232,13 @@ def make_job(
     """
     if forms and copy_inputs:
         raise InputError("--copy-inputs copies into a recording; it does not go with --as")
-    chosen = _chosen(door, only, forms)
+    chosen = _chosen(pipeline, only, forms)
     root = f"/{namespace.strip('/')}" if namespace else _common_namespace(cameras)
     outputs = {topic: posixpath.join(root, topic) for topic in chosen}
     copied = [topic for name in bag.topics if copy_inputs and (topic := copied_topic(bag.connections[name])) is not None]
     if twice := {*outputs.values()} & {topic.name for topic in copied}:
         raise InputError(f"{', '.join(sorted(twice))} is in the recording already; give --namespace for what is new")
-    kinds = door.topics | door.views
+    kinds = pipeline.topics | pipeline.views
     topics = [output_topic(name, type_name(kinds[topic])) for topic, name in outputs.items()]
     frame_bytes = sum(bytes_a_frame(outputs, settings, size_wh).values())
     return Job(
@@ -264,14 +264,16 @@ def short_name(topic: str) -> str:
     return _SHORT.get(first, first)
 
 
-def _chosen(door: Door, only: Sequence[str], forms: Sequence[str]) -> list[str]:
-    views = {} if forms else door.views  # which are no numbers that files could hold
-    names = [*dict.fromkeys(map(short_name, door.topics)), *views]
+def _chosen(pipeline: Pipeline, only: Sequence[str], forms: Sequence[str]) -> list[str]:
+    views = {} if forms else pipeline.views  # which are no numbers that files could hold
+    names = [*dict.fromkeys(map(short_name, pipeline.topics)), *views]
     if unknown := [name for name in only if name not in names]:
         raise InputError(f"--only {','.join(unknown)}: there is no such output; there are {', '.join(names)}")
     if not only and forms and "npz" not in forms:
         only = [name for form, name in (("png", "depth"), ("ply", "points")) if form in forms]
-    return [topic for topic in door.topics if not only or short_name(topic) in only] + [view for view in views if view in only]
+    return [topic for topic in pipeline.topics if not only or short_name(topic) in only] + [
+        view for view in views if view in only
+    ]
 
 
 def _common_namespace(cameras: Sequence[CameraTopics]) -> str:

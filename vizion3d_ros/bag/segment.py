@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from vizion3d.errors import InputError, Vizion3dError
-from vizion3d_ros.bag.doors import Door
 from vizion3d_ros.bag.files import FileWriter
 from vizion3d_ros.bag.job import Job
 from vizion3d_ros.bag.overlap import ahead
 from vizion3d_ros.bag.pictures import open_recording
+from vizion3d_ros.bag.pipelines import Pipeline
 from vizion3d_ros.bag.plan import INFO, LOG, FrameFinder, Skipped
 from vizion3d_ros.bag.reader import BagReader
 from vizion3d_ros.bag.serialized import deserialize
@@ -65,7 +65,7 @@ class _Frame:
 def make_segment(
     job: Job,
     index: int,
-    door: Door,
+    pipeline: Pipeline,
     folder: Path,
     stop: Callable[[], bool] = lambda: False,
     on_frame: Callable[[], object] = lambda: None,
@@ -75,7 +75,7 @@ def make_segment(
     Args:
         job: of which it is.
         index: of the segment.
-        door: what is done to frames.
+        pipeline: what is done to frames.
         folder: of the recording that is made.
         stop: whether to end before its end, with what is done.
         on_frame: is called after each frame.
@@ -92,11 +92,11 @@ def make_segment(
         )
     try:
         with closing(open_recording(job.inputs, job.pictures)) as bag:
-            stages = ahead(_estimated(ahead(_decoded(job, index, door, bag, report)), door, report))
+            stages = ahead(_estimated(ahead(_decoded(job, index, pipeline, bag, report)), pipeline, report))
             with closing(stages):  # type: ignore[type-var]
                 for item in stages:
                     with _told(folder), _timed(report, "writing"):
-                        _write(item, job, door, writer, bag, report)
+                        _write(item, job, pipeline, writer, bag, report)
                     if isinstance(item, _Frame):
                         on_frame()
                     if stop():
@@ -128,7 +128,7 @@ def _read(job: Job, index: int, bag: BagReader) -> Generator[_Copied | _Frame, N
         raise InputError(f"{bag.path} is not what it was when it was looked through: images are gone; begin again")
 
 
-def _decoded(job: Job, index: int, door: Door, bag: BagReader, report: SegmentReport) -> Generator[Any, None, None]:
+def _decoded(job: Job, index: int, pipeline: Pipeline, bag: BagReader, report: SegmentReport) -> Generator[Any, None, None]:
     infos = job.plan.info_messages()
     frames = job.plan.frames[job.rows(index)]
     kinds = [bag.topics[camera.image].type_name for camera in job.cameras]
@@ -138,13 +138,13 @@ def _decoded(job: Job, index: int, door: Door, bag: BagReader, report: SegmentRe
             item = next(items, None)
             if isinstance(item, _Frame):
                 which = frames[item.row, :, INFO]
-                _decode(item, kinds, [infos[at] if at >= 0 else None for at in which], door)
+                _decode(item, kinds, [infos[at] if at >= 0 else None for at in which], pipeline)
         if item is None:
             return
         yield item
 
 
-def _decode(item: _Frame, kinds: list[str], infos: list[Any], door: Door) -> None:
+def _decode(item: _Frame, kinds: list[str], infos: list[Any], pipeline: Pipeline) -> None:
     try:
         images = [deserialize(cdr, kind) for cdr, kind in zip(item.images, kinds, strict=True)]
     except Exception as error:  # of every kind: damaged bytes fail anywhere
@@ -152,24 +152,26 @@ def _decode(item: _Frame, kinds: list[str], infos: list[Any], door: Door) -> Non
         return
     item.messages = [message for pair in zip(images, infos, strict=True) for message in pair]
     try:
-        item.decoded = door.decode(item.messages)
+        item.decoded = pipeline.decode(item.messages)
     except Vizion3dError as error:
         item.trouble = str(error)
 
 
-def _estimated(items: Iterator[Any], door: Door, report: SegmentReport) -> Generator[Any, None, None]:
+def _estimated(items: Iterator[Any], pipeline: Pipeline, report: SegmentReport) -> Generator[Any, None, None]:
     with closing(items):  # type: ignore[type-var]
         for item in items:
             if isinstance(item, _Frame) and not item.trouble:
                 with _timed(report, "estimating"):
                     try:
-                        item.prediction = door.estimate(item.decoded)
+                        item.prediction = pipeline.estimate(item.decoded)
                     except Vizion3dError as error:
                         item.trouble = str(error)
             yield item
 
 
-def _write(item: Any, job: Job, door: Door, writer: SegmentWriter | FileWriter, bag: BagReader, report: SegmentReport) -> None:
+def _write(
+    item: Any, job: Job, pipeline: Pipeline, writer: SegmentWriter | FileWriter, bag: BagReader, report: SegmentReport
+) -> None:
     if isinstance(item, _Copied):
         assert isinstance(writer, SegmentWriter)
         writer.write(item.topic, item.log_ns, item.cdr)
@@ -177,12 +179,12 @@ def _write(item: Any, job: Job, door: Door, writer: SegmentWriter | FileWriter, 
     if item.trouble:
         report.skipped.append(Skipped((item.log_ns - job.plan.begin_ns) / 1e9, item.trouble))
         return
-    makers = door.outputs(item.prediction, item.decoded)
+    makers = pipeline.outputs(item.prediction, item.decoded)
     for topic, name in job.outputs.items():
         if topic in makers:
             writer.put(topic, name, bag.name_of(item.log_ns), item.log_ns, makers[topic]())
     if not report.frames:
-        faults = door.faults(item.messages, item.decoded, item.prediction)
+        faults = pipeline.faults(item.messages, item.decoded, item.prediction)
         report.faults = [(fault.level, str(fault)) for fault in faults]
     report.frames += 1
 

@@ -22,8 +22,8 @@ from typing import Any
 
 from vizion3d.errors import InputError, Vizion3dError
 from vizion3d.runtime.threads import set_threads
-from vizion3d_ros.bag.doors import Door, open_door
 from vizion3d_ros.bag.job import Job
+from vizion3d_ros.bag.pipelines import Pipeline, open_pipeline
 from vizion3d_ros.bag.segment import SegmentReport, make_segment
 from vizion3d_ros.bag.writer import UNFINISHED, check_new, write_metadata, write_whole
 
@@ -101,7 +101,7 @@ class Output:
 def work(
     job: Job,
     output: Output,
-    door: Door,
+    pipeline: Pipeline,
     *,
     segments: Iterable[int],
     jobs: int,
@@ -114,7 +114,7 @@ def work(
     Args:
         job: what to do.
         output: where to.
-        door: for work in this process.
+        pipeline: for work in this process.
         segments: which ones.
         jobs: in how many processes.
         stop: whether to end early.
@@ -131,7 +131,7 @@ def work(
         for index in missing:
             if stop():
                 break
-            output.add(index, make_segment(job, index, door, output.folder, stop, lambda: on_frame(1)))
+            output.add(index, make_segment(job, index, pipeline, output.folder, stop, lambda: on_frame(1)))
     shutil.rmtree(output.folder / UNFINISHED, ignore_errors=True)
 
 
@@ -246,13 +246,13 @@ def _serve(connection: Connection, job: Job, folder: Path) -> None:
     signal.signal(signal.SIGINT, lambda *_: stopped.set())  # which a terminal sends to all
     parent = multiprocessing.parent_process()
     set_threads(job.settings.threads)
-    door = open_door(job.settings)
+    pipeline = open_pipeline(job.settings)
     with suppress(EOFError, BrokenPipeError):
         while True:
             index = connection.recv()
             try:
                 answer: object = make_segment(
-                    job, index, door, folder, lambda: stopped.is_set() or not (parent and parent.is_alive())
+                    job, index, pipeline, folder, lambda: stopped.is_set() or not (parent and parent.is_alive())
                 )
             except Vizion3dError as error:
                 answer = error

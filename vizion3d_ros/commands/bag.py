@@ -171,8 +171,8 @@ def _merge(arguments: argparse.Namespace) -> int:
 
 
 def _record(arguments: argparse.Namespace) -> int:
-    from vizion3d_ros.bag.doors import open_door
     from vizion3d_ros.bag.pictures import open_recording, recognise
+    from vizion3d_ros.bag.pipelines import open_pipeline
     from vizion3d_ros.bag.plan import make_plan
     from vizion3d_ros.bag.prepare import choose_cameras, decide_settings, make_job
     from vizion3d_ros.bag.progress import Progress
@@ -199,7 +199,7 @@ def _record(arguments: argparse.Namespace) -> int:
         rectify = None if arguments.rectify_by_hand is None else arguments.rectify_by_hand == "yes"
         settings, size_wh = decide_settings(bag, cameras, plan, settings, rectify, _LOG.info)
         set_threads(settings.threads)
-        door = open_door(settings)
+        pipeline = open_pipeline(settings)
         job = make_job(
             bag,
             inputs,
@@ -207,7 +207,7 @@ def _record(arguments: argparse.Namespace) -> int:
             plan,
             settings,
             size_wh,
-            door,
+            pipeline,
             only=arguments.only,
             namespace=arguments.namespace,
             copy_inputs=arguments.copy_inputs,
@@ -219,7 +219,7 @@ def _record(arguments: argparse.Namespace) -> int:
         )
     segments = shard(job.segment_count, *arguments.shard)
     output = Output.resume(arguments.out, job) if arguments.resume else Output.begin(arguments.out, job)
-    _announce(job, door.describe(), segments, arguments)
+    _announce(job, pipeline.describe(), segments, arguments)
     stop = _Stop()
     done = sum(report.frames + len(report.skipped) for report in output.segments.values())
     total = sum(job.rows(index).stop - job.rows(index).start for index in segments)
@@ -227,7 +227,7 @@ def _record(arguments: argparse.Namespace) -> int:
         work(
             job,
             output,
-            door,
+            pipeline,
             segments=segments,
             jobs=arguments.jobs,
             stop=stop.is_set,

@@ -17,7 +17,7 @@ from vizion3d_ros.settings import MonoFrameSettings, StereoFrameSettings
 Makers = dict[str, Callable[[], Any]]
 
 
-class Door(Protocol):
+class Pipeline(Protocol):
     """What is done to each frame; the node of the same kind does the same.
 
     Attributes:
@@ -44,8 +44,8 @@ class Door(Protocol):
         """What ruins the depth of a frame, or lacks for some output."""
 
 
-class StereoDoor:
-    """See `Door`."""
+class StereoPipeline:
+    """See `Pipeline`."""
 
     def __init__(self, settings: StereoFrameSettings) -> None:
         self._settings = settings
@@ -55,28 +55,28 @@ class StereoDoor:
         self.views = stereo_frames.VIEWS
 
     def describe(self) -> str:
-        """See `Door.describe`."""
+        """See `Pipeline.describe`."""
         return self._estimator.describe()
 
     def decode(self, messages: Sequence[Any]) -> stereo_frames.StereoPair:
-        """See `Door.decode`."""
+        """See `Pipeline.decode`."""
         return stereo_frames.decode(messages, self._levels, rectify=self._settings.rectify)
 
     def estimate(self, frame: stereo_frames.StereoPair) -> Any:
-        """See `Door.estimate`."""
+        """See `Pipeline.estimate`."""
         return self._estimator.estimate(frame.left, frame.right, frame.rig, frame.shown, **self._settings.matching())
 
     def outputs(self, prediction: Any, frame: stereo_frames.StereoPair) -> Makers:
-        """See `Door.outputs`."""
+        """See `Pipeline.outputs`."""
         return stereo_frames.outputs(prediction, frame, self._settings)
 
     def faults(self, messages: Sequence[Any], frame: stereo_frames.StereoPair, prediction: Any) -> Sequence[Finding]:
-        """See `Door.faults`."""
+        """See `Pipeline.faults`."""
         return stereo_frames.check(messages, frame, prediction, self._settings, "give --rectify yes").faults
 
 
-class MonoDoor:
-    """See `Door`."""
+class MonoPipeline:
+    """See `Pipeline`."""
 
     def __init__(self, settings: MonoFrameSettings) -> None:
         self._settings = settings
@@ -89,25 +89,25 @@ class MonoDoor:
         self.views = mono_frames.VIEWS
 
     def describe(self) -> str:
-        """See `Door.describe`."""
+        """See `Pipeline.describe`."""
         return self._estimator.describe()
 
     def decode(self, messages: Sequence[Any]) -> mono_frames.MonoView:
-        """See `Door.decode`."""
+        """See `Pipeline.decode`."""
         return mono_frames.decode(messages, self._levels)
 
     def estimate(self, frame: mono_frames.MonoView) -> Any:
-        """See `Door.estimate`."""
+        """See `Pipeline.estimate`."""
         camera = frame.camera(self._settings)
         self._estimator.require_camera(camera, frame.trouble(self._settings))
         return self._estimator.estimate(frame.rgb, camera)
 
     def outputs(self, prediction: Any, frame: mono_frames.MonoView) -> Makers:
-        """See `Door.outputs`."""
+        """See `Pipeline.outputs`."""
         return mono_frames.outputs(prediction, frame, self._settings)
 
     def faults(self, messages: Sequence[Any], frame: mono_frames.MonoView, prediction: Any) -> Sequence[Finding]:
-        """See `Door.faults`."""
+        """See `Pipeline.faults`."""
         if trouble := frame.trouble(self._settings):
             return [Finding("warning", "camera_info", f"{trouble}: depth alone, no points and no camera_info")]
         if self._estimator.needs_camera and (trouble := frame.wide_lens(self._settings)):
@@ -115,10 +115,10 @@ class MonoDoor:
         return []
 
 
-def open_door(settings: StereoFrameSettings | MonoFrameSettings) -> Door:
-    """The door that these settings describe.
+def open_pipeline(settings: StereoFrameSettings | MonoFrameSettings) -> Pipeline:
+    """The pipeline that these settings describe.
 
     Raises:
         WeightsError: there are no such weights, or they cannot be had or loaded.
     """
-    return StereoDoor(settings) if isinstance(settings, StereoFrameSettings) else MonoDoor(settings)
+    return StereoPipeline(settings) if isinstance(settings, StereoFrameSettings) else MonoPipeline(settings)
