@@ -57,14 +57,17 @@ ROS = {
     "conversions": "core.bit_depth core.camera core.errors core.options core.pointcloud core.stereo core.visualize "
     "compressed_images encodings messages cv2 numpy torch",
     "compressed_images": "core.errors encodings messages cv2 numpy PIL",
+    "compressed_depth": "encodings messages cv2 numpy",
     "encodings": "core.errors messages cv2 cv_bridge numpy",
     "pairing": "",
     "pairing_filter": "conversions pairing",
     "camera_infos": "core.errors conversions",
     "camera_topics": "core.errors",
     "settings": "core.option_records core.options parameters",
-    "stereo_frames": "core.bit_depth core.camera core.rectify core.stereo conversions messages settings numpy",
-    "mono_frames": "core.bit_depth core.camera core.errors core.lens_rays core.lifting conversions messages settings "
+    "stereo_frames": "core.bit_depth core.camera core.rectify core.stereo compressed_depth compressed_images "
+    "conversions messages settings numpy",
+    "mono_frames": "core.bit_depth core.camera core.errors core.lens_rays core.lifting compressed_depth "
+    "compressed_images conversions messages settings "
     "numpy torch",
     # the recording door, without rclpy but for the player
     "bag": "core.bit_depth core.calibration_files core.camera core.cli core.errors core.lifting core.rectify "

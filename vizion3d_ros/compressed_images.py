@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import array
 import io
 
 import cv2
@@ -55,7 +56,8 @@ def compress(message: Image, kind: str) -> CompressedImage:
         raise InputError(f'an image of encoding "{message.encoding}" has more than 8 bits, which JPEG cannot hold; use png')
     if values.itemsize == 1 and pixels.code != single_channel_code(message.encoding):
         values, target = encodings.to_rgb(values, pixels.code)[..., ::-1], "bgr8"
-    data = cv2.imencode(f".{kind}", np.ascontiguousarray(values, values.dtype.newbyteorder("=")))[1].tobytes()
+    picture = cv2.imencode(f".{kind}", np.ascontiguousarray(values, values.dtype.newbyteorder("=")))[1]
+    data = array.array("B", picture.tobytes())
     return CompressedImage(header=message.header, format=f"{message.encoding}; {kind} compressed {target}", data=data)
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +16,9 @@ from vizion3d.errors import CalibrationError
 from vizion3d.lens_rays import check_lens, pinhole_part, pixel_rays, wide_lens_trouble
 from vizion3d.lifting import MonoPrediction
 from vizion3d_ros import conversions
-from vizion3d_ros.messages import CameraInfo, Image, PointCloud2
+from vizion3d_ros.compressed_depth import compress_depth
+from vizion3d_ros.compressed_images import compress
+from vizion3d_ros.messages import CameraInfo, CompressedImage, Image, PointCloud2
 from vizion3d_ros.settings import MonoFrameSettings
 
 INPUTS = {"image_raw": Image, "camera_info": CameraInfo}
@@ -26,8 +28,12 @@ OUTPUTS = {
     "inverse_depth": Image,
     "points2": PointCloud2,
 }
-VIEWS = {"depth/color": Image}
-"""Outputs once more, for people to look at: made for who asks for them, by listening or by name."""
+VIEWS = {
+    "depth/color": Image,
+    "depth/color/compressed": CompressedImage,
+    "depth/image_raw/compressedDepth": CompressedImage,
+}
+"""Outputs once more, for people to look at and for thin links: made for who asks for them, by listening or by name."""
 # Rays of a full HD camera are 16 MB.
 _MAX_CAMERAS = 8
 
@@ -94,10 +100,14 @@ def outputs(prediction: MonoPrediction, view: MonoView, settings: MonoFrameSetti
     Without a CameraInfo that can be used (`MonoView.trouble`) there is no depth/camera_info and no points2.
     """
     header = conversions.output_header(view.image.header, settings.frame_id)
+    depth = cache(lambda: conversions.depth_image(prediction.depth_m, settings.depth_encoding, header))
+    depth_color = cache(lambda: conversions.depth_color_image(prediction.depth_m, prediction.color_range_m, header))
     makers: dict[str, Callable[[], Any]] = {
-        "depth/image_raw": lambda: conversions.depth_image(prediction.depth_m, settings.depth_encoding, header),
+        "depth/image_raw": depth,
         "inverse_depth": lambda: conversions.map_image(prediction.inverse_depth, header),
-        "depth/color": lambda: conversions.depth_color_image(prediction.depth_m, prediction.color_range_m, header),
+        "depth/color": depth_color,
+        "depth/color/compressed": lambda: compress(depth_color(), "jpeg"),
+        "depth/image_raw/compressedDepth": lambda: compress_depth(depth()),
     }
     if (info := view.info) is not None and not view.trouble(settings):
         makers["depth/camera_info"] = lambda: conversions.camera_info_of_image(info, view.size_wh, header)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,9 @@ from vizion3d.stereo.findings import Finding
 from vizion3d.stereo.matchers import StereoMatcher
 from vizion3d.stereo.pair_check import PairCheck, check_pair
 from vizion3d_ros import conversions
-from vizion3d_ros.messages import CameraInfo, DisparityImage, Header, Image, PointCloud2
+from vizion3d_ros.compressed_depth import compress_depth
+from vizion3d_ros.compressed_images import compress
+from vizion3d_ros.messages import CameraInfo, CompressedImage, DisparityImage, Header, Image, PointCloud2
 from vizion3d_ros.settings import StereoFrameSettings
 
 INPUTS = {
@@ -36,8 +39,14 @@ OUTPUTS = {
     "occlusion": Image,
     "reason": Image,
 }
-VIEWS = {"depth/color": Image, "disparity/color": Image}
-"""Outputs once more, for people to look at: made for who asks for them, by listening or by name."""
+VIEWS = {
+    "depth/color": Image,
+    "disparity/color": Image,
+    "depth/color/compressed": CompressedImage,
+    "disparity/color/compressed": CompressedImage,
+    "depth/image_rect/compressedDepth": CompressedImage,
+}
+"""Outputs once more, for people to look at and for thin links: made for who asks for them, by listening or by name."""
 
 
 class StereoPair(NamedTuple):
@@ -91,8 +100,13 @@ def decode(messages: Sequence[Any], levels: Levels | None = None, *, rectify: bo
 def outputs(prediction: StereoPrediction, pair: StereoPair, settings: StereoFrameSettings) -> dict[str, Callable[[], Any]]:
     """What a pair becomes: a function for each topic that makes its message, to be called if somebody wants it."""
     header = conversions.output_header(pair.header, settings.frame_id)
+    depth = cache(lambda: conversions.depth_image(prediction.masked_depth(settings), settings.depth_encoding, header))
+    depth_color = cache(
+        lambda: conversions.depth_color_image(prediction.masked_depth(settings), prediction.color_range_m(settings), header)
+    )
+    disparity_color = cache(lambda: conversions.disparity_color_image(prediction, settings, header))
     makers: dict[str, Callable[[], Any]] = {
-        "depth/image_rect": lambda: conversions.depth_image(prediction.masked_depth(settings), settings.depth_encoding, header),
+        "depth/image_rect": depth,
         "depth/camera_info": lambda: conversions.camera_info(pair.rig.left, header),
         "disparity": lambda: conversions.disparity_image(prediction, prediction.valid(settings), header),
         "points2": lambda: conversions.point_cloud(
@@ -103,10 +117,11 @@ def outputs(prediction: StereoPrediction, pair: StereoPair, settings: StereoFram
             decimation=settings.cloud_decimation,
         ),
         "reason": lambda: conversions.image_from_array(prediction.reason(settings).cpu().numpy(), "mono8", header),
-        "depth/color": lambda: conversions.depth_color_image(
-            prediction.masked_depth(settings), prediction.color_range_m(settings), header
-        ),
-        "disparity/color": lambda: conversions.disparity_color_image(prediction, settings, header),
+        "depth/color": depth_color,
+        "disparity/color": disparity_color,
+        "depth/color/compressed": lambda: compress(depth_color(), "jpeg"),
+        "disparity/color/compressed": lambda: compress(disparity_color(), "jpeg"),
+        "depth/image_rect/compressedDepth": lambda: compress_depth(depth()),
     }
     if (confidence := prediction.confidence) is not None:
         makers["confidence"] = lambda: conversions.map_image(confidence, header)

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import struct
+
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -48,12 +51,69 @@ def check_fields(message, encoding: str, channels: int) -> None:
     assert message.step == 60 * channels and len(message.data) == 40 * message.step
 
 
+def check_jpeg(packed, image) -> None:
+    """It is the image as image_transport's compressed plugin sends it."""
+    assert packed.header == image.header and packed.format == "rgb8; jpeg compressed bgr8"
+    assert bytes(packed.data[:2]) == b"\xff\xd8" and len(packed.data) < len(image.data)
+    off = np.abs(conversions.rgb_from_image(packed).astype(int) - colors(image))
+    assert np.median(off) <= 8
+
+
+def unpacked(message) -> np.ndarray:
+    """What decodeCompressedDepthImage of compressed_depth_image_transport makes of a message."""
+    encoding, _, rest = message.format.partition("; ")
+    assert rest == "compressedDepth png"
+    kind, a, b = struct.unpack_from("iff", message.data)
+    codes = cv2.imdecode(np.frombuffer(message.data, np.uint8, offset=12), cv2.IMREAD_UNCHANGED)
+    assert kind == 0 and codes.dtype == np.uint16
+    if encoding == "16UC1":
+        return codes
+    with np.errstate(divide="ignore"):
+        return np.where(codes > 0, np.float32(a) / (codes.astype(np.float32) - np.float32(b)), np.float32(np.nan))
+
+
+def check_compressed_depth(packed, image) -> None:
+    """It is the depth image within half a step of 1 / z, and no pixel is gained or lost."""
+    assert packed.header == image.header
+    depth_m, read_m = conversions.depth_from_image(image), unpacked(packed)
+    known = np.isfinite(depth_m)
+    np.testing.assert_array_equal(np.isfinite(read_m), known)
+    _, a, _ = struct.unpack_from("iff", packed.data)
+    assert a <= 100 * 101
+    assert (np.abs(1 / read_m[known] - 1 / depth_m[known]) <= 0.52 / a).all()  # the rest is what float32 rounds away
+
+
+@pytest.mark.parametrize("nearest_px", [19.0, 4000.0], ids=["usual step", "nearer than it reaches"])
+def test_compressed_depth_is_depth_within_its_step(nearest_px):
+    disparity_px = torch.rand((40, 60), generator=torch.manual_seed(0)) * 18
+    disparity_px[:5], disparity_px[30, 30] = torch.nan, nearest_px
+    messages = stereo_messages(disparity_px, max_disparity_px=5000.0)
+    packed = messages["depth/image_rect/compressedDepth"]
+    check_compressed_depth(packed, messages["depth/image_rect"])
+    assert (struct.unpack_from("iff", packed.data)[1] == 10100) == (nearest_px == 19)
+
+
+@pytest.mark.parametrize("disparity_px", [torch.nan, 4.0])
+def test_compressed_depth_of_nothing_and_of_one_distance(disparity_px):
+    messages = stereo_messages(plane(disparity_px))
+    check_compressed_depth(messages["depth/image_rect/compressedDepth"], messages["depth/image_rect"])
+
+
+def test_compressed_millimetres_are_the_millimetres():
+    disparity_px = torch.linspace(1, 20, 2400).reshape(40, 60)
+    messages = stereo_messages(disparity_px, depth_encoding="16UC1")
+    packed, image = messages["depth/image_rect/compressedDepth"], messages["depth/image_rect"]
+    assert packed.format == "16UC1; compressedDepth png"
+    np.testing.assert_array_equal(unpacked(packed), np.frombuffer(image.data, "<u2").reshape(40, 60))
+
+
 def test_colors_of_stereo_have_every_field_and_their_range_from_the_options():
     disparity_px = plane(3.0)
     disparity_px[:, :20], disparity_px[:, 20:30] = torch.nan, 18.0
     messages = stereo_messages(disparity_px, z_far=40.0)
-    for topic in stereo_frames.VIEWS:
+    for topic in ("depth/color", "disparity/color"):
         check_fields(messages[topic], "rgb8", 3)
+        check_jpeg(messages[f"{topic}/compressed"], messages[topic])
     depth_m = conversions.depth_from_image(messages["depth/image_rect"])
     np.testing.assert_array_equal(colors(messages["depth/color"]), colorize_depth(depth_m, 10 / 20, 40.0))
     corrected = np.where(np.isfinite(depth_m), disparity_px.numpy() + 1, np.nan)
@@ -86,6 +146,8 @@ def test_colors_of_mono(kind):
     makers = mono_frames.outputs(MonoPrediction(output, kind), view, MonoFrameSettings())
     message = makers["depth/color"]()
     check_fields(message, "rgb8", 3)
+    check_jpeg(makers["depth/color/compressed"](), message)
+    check_compressed_depth(makers["depth/image_raw/compressedDepth"](), makers["depth/image_raw"]())
     depth_m = conversions.depth_from_image(makers["depth/image_raw"]())
     near_m, far_m = (0.5, 50.0) if kind is DepthKind.METRES else (0.5, 10.0)
     np.testing.assert_array_equal(colors(message), colorize_depth(depth_m, near_m, far_m))

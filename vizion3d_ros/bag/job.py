@@ -20,18 +20,21 @@ from vizion3d_ros.settings import MonoFrameSettings, StereoFrameSettings
 _SEGMENT_BYTES = 512_000_000
 _MOST_FRAMES = 128
 _MOST_SEGMENTS = 500
-# Bytes a pixel of each output; clouds by what is kept of their rows and columns.
-_BYTES = {
+# Bytes a pixel of each output, of pictures about; clouds by what is kept of their rows and columns.
+_BYTES: dict[str, float] = {
     "depth/image_rect": 4,
     "depth/image_raw": 4,
     "disparity": 4,
-    "points2": 16,
     "confidence": 4,
     "occlusion": 4,
     "reason": 1,
     "inverse_depth": 4,
     "depth/color": 3,
     "disparity/color": 3,
+    "depth/color/compressed": 0.3,
+    "disparity/color/compressed": 0.3,
+    "depth/image_rect/compressedDepth": 1,
+    "depth/image_raw/compressedDepth": 1,
 }
 
 
@@ -114,11 +117,11 @@ def bytes_a_frame(
     """How large each output is, without compression."""
     width, height = size_wh
     step = settings.cloud_decimation
-    sizes = {topic: _BYTES.get(topic, 0) * width * height for topic in outputs}
+    sizes = {topic: round(_BYTES.get(topic, 0) * width * height) for topic in outputs}
     if "points2" in sizes:
-        sizes["points2"] = _BYTES["points2"] * math.ceil(width / step) * math.ceil(height / step)
+        sizes["points2"] = 16 * math.ceil(width / step) * math.ceil(height / step)
     if settings.depth_encoding == "16UC1":
-        sizes |= {topic: 2 * width * height for topic in sizes if topic.startswith("depth/image")}
+        sizes |= {topic: 2 * width * height for topic in sizes if topic in ("depth/image_rect", "depth/image_raw")}
     return sizes
 
 
