@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import io
 import logging
+import os
 import sys
 from importlib.metadata import entry_points
 
@@ -23,8 +24,20 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a subcommand.
 
     Returns:
-        Exit status: 0, or 2 for a mistake in what was given, which is told in one line.
+        Exit status: 0, or 2 for a mistake in what was given, which is told in one line, or 141 if who read the output (`head`)
+        had enough of it, as for other commands.
     """
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where the rest goes when Python ends
+        return 141
+
+
+def _run(arguments: list[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="vizion3d", description="Camera images to depth, disparity and point clouds.")
     parser.add_argument("--version", action="version", version=f"vizion3d {vizion3d.__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -40,6 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     try:
         return options.run(options)
+    except BrokenPipeError:
+        raise
     except (Vizion3dError, OSError) as error:
         print(f"vizion3d: error: {in_flags(str(error))}", file=sys.stderr)
         return 2

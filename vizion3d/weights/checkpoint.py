@@ -34,8 +34,8 @@ def read_state_dict(path: str | os.PathLike[str], *, mapped: bool = False) -> "d
             the keys; they change with the file.
 
     Raises:
-        WeightsError: The file is missing, damaged, something else than a checkpoint, or holds code.
-        DependencyError: It is a safetensors file and that library is not installed.
+        WeightsError: the file is missing, damaged, something else than a checkpoint, or holds code.
+        DependencyError: it is a safetensors file and that library is not installed.
     """
     file = Path(path)
     try:

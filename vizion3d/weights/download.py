@@ -55,15 +55,15 @@ def download(address: Address, part: Path, *, sha256: str | None, progress: Prog
 
     Args:
         address: of the file; redirects are followed, also to other hosts, which are not told a password.
-        part: Where the bytes go. After an interruption it stays, with `<part>.etag`, for the next call to resume.
-        sha256: Digest the file must have; if None, the one that a model hub announces on the way, if any.
-        progress: Called as bytes arrive.
+        part: where the bytes go. After an interruption it stays, with `<part>.etag`, for the next call to resume.
+        sha256: digest the file must have; if None, the one that a model hub announces on the way, if any.
+        progress: called as bytes arrive.
 
     Returns:
         SHA-256 of the whole file in hex, None if nobody tells what it should be.
 
     Raises:
-        WeightsError: The file cannot be had, or what came is not it. In the latter case `part` is removed.
+        WeightsError: the file cannot be had, or what came is not it. In the latter case `part` is removed.
     """
     promise = _with_retries(address, part, progress)
     expected = sha256 or promise.sha256

@@ -56,7 +56,7 @@ def read_seal(file: Path) -> Seal | None:
     """The recorded digest, or None if there is none yet.
 
     Raises:
-        WeightsError: The record is unreadable. It is not ignored, for then damage to it would pass for a first use.
+        WeightsError: the record is unreadable. It is not ignored, for then damage to it would pass for a first use.
     """
     path = seal_path(file)
     try:
@@ -97,12 +97,12 @@ def check(file: Path, *, expected: str | None, always_hash: bool = False) -> Non
     """Compare a cached file with the digest that is expected of it, or else with the one on record; without either, do nothing.
 
     Args:
-        file: The cached file.
-        expected: Digest from the registry, or None to trust the first use.
-        always_hash: Hash even if size and time stamp say that nothing changed.
+        file: the cached file.
+        expected: digest from the registry, or None to trust the first use.
+        always_hash: hash even if size and time stamp say that nothing changed.
 
     Raises:
-        WeightsError: The content is not what it was, or not what the registry says.
+        WeightsError: the content is not what it was, or not what the registry says.
     """
     seal = read_seal(file)
     known = expected or (seal.sha256 if seal else None)

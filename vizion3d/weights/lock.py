@@ -43,7 +43,7 @@ def exclusive(path: Path) -> Iterator[None]:
     """Hold the lock on that file, waiting as long as another one has it. The file stays behind, empty.
 
     Raises:
-        OSError: The file cannot be created or the file system has no locks.
+        OSError: the file cannot be created or the file system has no locks.
     """
     with path.open("wb") as file:
         if not _try_lock(file.fileno()):

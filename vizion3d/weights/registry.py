@@ -25,20 +25,20 @@ class WeightsRecord:
     """What is known about one published weights file before it is opened.
 
     Attributes:
-        name: What the user types.
-        architecture: The network family that the tensors belong to, a name from `ARCHITECTURES`.
-        size: Size, or variant and size, of the network within its family.
-        file_name: Name of the file at its address and in the cache. Not unique: two addresses may serve one name.
-        url: Where it is published.
+        name: what the user types.
+        architecture: the network family that the tensors belong to, a name from `ARCHITECTURES`.
+        size: size, or variant and size, of the network within its family.
+        file_name: name of the file at its address and in the cache. Not unique: two addresses may serve one name.
+        url: where it is published.
         licence: SPDX identifier of the licence of the weights, which is not that of this package.
-        commercial_use: Whether they may be used commercially, as far as their authors say.
-        basis: What that rests on, one sentence.
+        commercial_use: whether they may be used commercially, as far as their authors say.
+        basis: what that rests on, one sentence.
         approx_bytes: 4 bytes per parameter; the file is a little larger.
-        sha256: Digest in hex where somebody of this project has fetched and loaded the file, else None: nothing of the record
+        sha256: digest in hex where somebody of this project has fetched and loaded the file, else None: nothing of the record
             is verified then (see `vizion3d.weights.integrity`).
         max_depth_m: Depth in metres that the network's output 1.0 stands for; None for relative depth and for stereo.
-        notes: One line for people.
-        sha256_begins: How the digest begins by others' reports, which `weights verify --online` compares; "" if there are none.
+        notes: one line for people.
+        sha256_begins: how the digest begins by others' reports, which `weights verify --online` compares; "" if there are none.
     """
 
     name: str
@@ -213,7 +213,7 @@ def find(name: str, known: Sequence[str] = ()) -> WeightsRecord:
         known: what can be had at this door, for the message; by default every name there is.
 
     Raises:
-        WeightsError: No record has that name; the message lists near ones and all.
+        WeightsError: no record has that name; the message lists near ones and all.
     """
     for record in RECORDS:
         if record.name == name:

@@ -62,7 +62,7 @@ def cache_path(name_or_url: str) -> Path:
     """Where the file of that registry name or address is or would be; nothing is fetched.
 
     Raises:
-        WeightsError: It is neither.
+        WeightsError: it is neither.
     """
     return _remote(name_or_url).file
 
@@ -80,13 +80,13 @@ def resolve(
     returned unchecked; a cached one is compared with its digest.
 
     Args:
-        name_or_path_or_url: Registry name ("depth-anything-v2-small"), http(s) address, or path.
-        offline: Never use the network. None asks the environment variable `VIZION3D_OFFLINE` (1, true, yes, on).
-        progress: Called with (bytes so far, bytes in all or None); None shows a bar if standard error is a terminal.
-        known: Names to list if there is none like this one; by default all.
+        name_or_path_or_url: registry name ("depth-anything-v2-small"), http(s) address, or path.
+        offline: never use the network. None asks the environment variable `VIZION3D_OFFLINE` (1, true, yes, on).
+        progress: called with (bytes so far, bytes in all or None); None shows a bar if standard error is a terminal.
+        known: names to list if there is none like this one; by default all.
 
     Raises:
-        WeightsError: The name is unknown, the file cannot be had, or it is not what it should be.
+        WeightsError: the name is unknown, the file cannot be had, or it is not what it should be.
     """
     local = _local_file(name_or_path_or_url)
     if local is not None:
@@ -112,7 +112,7 @@ def verify(name_or_url: str) -> Path:
     """Hash a cached file and compare, whatever its size and time stamp say.
 
     Raises:
-        WeightsError: It is not in the cache, or its content has changed.
+        WeightsError: it is not in the cache, or its content has changed.
     """
     remote = _remote(name_or_url)
     if not remote.cached:

@@ -70,14 +70,14 @@ class BagPlayer:
     A topic whose message package is not installed is left out with a warning.
 
     Args:
-        topics: Names to play; None for all.
-        rate: Bag seconds per second.
-        is_reliable: Reliable publishers, or best-effort ones for all topics but the latched.
-        has_clock: Publish /clock too; a recorded /clock is left out.
-        compressed: Publish images as this kind of picture, on their topic with "/compressed" behind it; "" as they are.
+        topics: names to play; None for all.
+        rate: bag seconds per second.
+        is_reliable: reliable publishers, or best-effort ones for all topics but the latched.
+        has_clock: publish /clock too; a recorded /clock is left out.
+        compressed: publish images as this kind of picture, on their topic with "/compressed" behind it; "" as they are.
 
     Raises:
-        InputError: A topic is not in the bag, or no message is left to play.
+        InputError: a topic is not in the bag, or no message is left to play.
     """
 
     def __init__(
@@ -123,8 +123,8 @@ class BagPlayer:
         """Block until each of the played `topics` has a subscription that will not miss the first message.
 
         Raises:
-            InputError: A topic is not played.
-            TimeoutError: After `timeout_s`; names the topics without one.
+            InputError: a topic is not played.
+            TimeoutError: after `timeout_s`; names the topics without one.
         """
         check_known(topics, self._publishers, "cannot wait for subscribers of")
         self._logger.info(f"waiting up to {timeout_s:g} s for subscribers of {', '.join(topics)}")

@@ -34,20 +34,20 @@ class BagReader:
     """An open recording: rosbag2 in sqlite3 or mcap, compressed or not, or a .bag file of ROS 1. `close` it after use.
 
     Attributes:
-        path: What is read.
-        topics: The recorded topics by name.
-        connections: What rosbags knows of each topic, of the first of its publishers: definition, hash and QoS.
-        begin_ns, end_ns: Log stamps of its first message, and after its last one.
+        path: what is read.
+        topics: the recorded topics by name.
+        connections: what rosbags knows of each topic, of the first of its publishers: definition, hash and QoS.
+        begin_ns, end_ns: log stamps of its first message, and after its last one.
 
     Args:
-        path: The bag's directory, or a .db3, .mcap or .bag file. A file beside a metadata.yaml stands for that whole bag,
+        path: the bag's directory, or a .db3, .mcap or .bag file. A file beside a metadata.yaml stands for that whole bag,
             because only the metadata tell whether the messages in the file are compressed. Of a directory without
             metadata.yaml, or whose metadata name no storage (a recording that was cut off), all such files are read.
-        further: More of them, read as one recording.
+        further: more of them, read as one recording.
 
     Raises:
-        InputError: There is no recording at a path, or it is damaged.
-        DependencyError: The package `rosbags` is missing.
+        InputError: there is no recording at a path, or it is damaged.
+        DependencyError: the package `rosbags` is missing.
     """
 
     def __init__(self, path: Path, *further: Path) -> None:
@@ -76,7 +76,7 @@ class BagReader:
         The files of a split bag may overlap a little: a message older than the one before it gets that one's stamp.
 
         Raises:
-            InputError: The recording is damaged.
+            InputError: the recording is damaged.
         """
         latest_ns = 0
         for topic, log_ns, cdr in self.recorded(topics):
@@ -89,7 +89,7 @@ class BagReader:
         """Yield (topic, log stamp in ns, CDR bytes) as recorded, of log stamps from `start_ns` up to before `stop_ns`.
 
         Raises:
-            InputError: The recording is damaged.
+            InputError: the recording is damaged.
         """
         with _damage_reported(self.path):
             parts = [

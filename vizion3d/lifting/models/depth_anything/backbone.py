@@ -20,7 +20,7 @@ class Backbone(nn.Module):
     """Picture to four maps of tokens.
 
     Args:
-        config: The widths and depths.
+        config: the widths and depths.
     """
 
     def __init__(self, config: DepthAnythingConfig) -> None:
@@ -49,8 +49,8 @@ class Backbone(nn.Module):
         height, width = x.shape[-2:]
         if height % PATCH or width % PATCH:
             raise InputError(
-                f"Network input is {height} x {width} px; height and width must be multiples of {PATCH}: "
-                "prepare the picture with network_size and prepare_image."
+                f"the network input is {height} x {width} px; height and width must be multiples of {PATCH}: "
+                "prepare the picture with network_size and prepare_image"
             )
         patches = self.patch_embed(x)
         grid = patches.shape[-2:]

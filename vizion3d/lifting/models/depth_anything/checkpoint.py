@@ -26,7 +26,7 @@ def load_depth_anything(path: str | os.PathLike[str], max_depth_m: float | None 
     tells them apart: the caller says so with `max_depth_m`.
 
     Args:
-        path: The file.
+        path: the file.
         max_depth_m: 20 for a Hypersim (indoor) file, 80 for a Virtual KITTI (outdoor) file, None for a relative one.
 
     Returns:
@@ -34,7 +34,7 @@ def load_depth_anything(path: str | os.PathLike[str], max_depth_m: float | None 
 
     Raises:
         InputError: `max_depth_m` is not a positive number.
-        WeightsError: The file cannot be read, is not a Depth Anything V2 file, or is a metric file by its name and
+        WeightsError: the file cannot be read, is not a Depth Anything V2 file, or is a metric file by its name and
             `max_depth_m` is None.
     """
     path = Path(path)
@@ -53,13 +53,13 @@ def _check_name(name: str, max_depth_m: float | None) -> None:
     lower = name.lower()
     if "depth_anything_vit" in lower and "v2" not in lower:
         raise WeightsError(
-            f"{name} is named like Depth Anything V1. V1 files have the tensors of V2 but give wrong depth in it: "
-            "use a depth_anything_v2_*.pth file."
+            f"{name} is named like Depth Anything V1, whose files have the tensors of V2 but give wrong depth: "
+            "use a depth_anything_v2_*.pth file"
         )
     if max_depth_m is None and any(word in lower for word in ("metric", *METRIC_DEPTHS_M)):
         known = {data: depth for data, depth in METRIC_DEPTHS_M.items() if data in lower} or METRIC_DEPTHS_M
         choices = " or ".join(f"max_depth_m={depth} ({data})" for data, depth in known.items())
-        raise WeightsError(f"{name} is named like a metric network, whose file does not hold its range: pass {choices}.")
+        raise WeightsError(f"{name} is named like a metric network, whose file does not hold its range: pass {choices}")
 
 
 def _find_config(path: Path, weights: dict[str, Tensor]) -> DepthAnythingConfig:
@@ -72,4 +72,4 @@ def _find_config(path: Path, weights: dict[str, Tensor]) -> DepthAnythingConfig:
         if shape == (1, 1, config.width):
             return config
     known = ", ".join(f"{config.width} ({name})" for name, config in CONFIGS.items())
-    raise WeightsError(f"{path} has a class token of shape {shape}; it must be (1, 1, width) with width {known}.")
+    raise WeightsError(f"{path} has a class token of shape {shape}; it must be (1, 1, width) with width {known}")

@@ -15,16 +15,16 @@ class DepthAnythingConfig:
     """Widths and depths of one network.
 
     Attributes:
-        width: Channels of a token.
-        blocks: Number of transformer blocks.
-        heads: Attention heads; `width` is a multiple of it.
-        taps: The four blocks (counted from 0, ascending) whose outputs the decoder reads.
-        decoder_width: Channels of the decoder's fusion path.
-        reassemble_widths: Channels of the four taps when they enter the decoder, finest map first.
-        swiglu: Gated feed-forward layers instead of plain ones.
-        final_norm_eps: Of the layer norm after the tapped blocks.
-        sky: A second output, which tells the sky.
-        unused_tensors: Hold what the files of version 2 carry although nothing evaluates it.
+        width: channels of a token.
+        blocks: number of transformer blocks.
+        heads: attention heads; `width` is a multiple of it.
+        taps: the four blocks (counted from 0, ascending) whose outputs the decoder reads.
+        decoder_width: channels of the decoder's fusion path.
+        reassemble_widths: channels of the four taps when they enter the decoder, finest map first.
+        swiglu: gated feed-forward layers instead of plain ones.
+        final_norm_eps: of the layer norm after the tapped blocks.
+        sky: there is a second output, which tells the sky.
+        unused_tensors: hold what the files of version 2 carry although nothing evaluates it.
     """
 
     width: int

@@ -15,7 +15,7 @@ class DepthHead(nn.Module):
     """Four encoder maps to the raw depth value of every pixel.
 
     Args:
-        config: The widths and depths.
+        config: the widths and depths.
     """
 
     def __init__(self, config: DepthAnythingConfig) -> None:
@@ -36,7 +36,7 @@ class DepthHead(nn.Module):
         """Decode.
 
         Args:
-            maps: Four encoder maps (B, width, h / 14, w / 14).
+            maps: four encoder maps (B, width, h / 14, w / 14).
 
         Returns:
             (B, 1, h, w), before the activation that makes it a depth; with the raw value of the sky (B, 2, h, w).

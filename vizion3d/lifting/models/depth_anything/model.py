@@ -16,7 +16,7 @@ class DepthAnythingV2(nn.Module):
     """Depth from one picture.
 
     Args:
-        config: The widths and depths, one of `CONFIGS` for the published weights.
+        config: the widths and depths, one of `CONFIGS` for the published weights.
         max_depth_m: None for a relative network. A metric network was trained up to this depth (20 for the Hypersim
             weights, 80 for the Virtual KITTI ones); another value scales every depth.
 
@@ -29,7 +29,7 @@ class DepthAnythingV2(nn.Module):
         if max_depth_m is not None and not (math.isfinite(max_depth_m) and max_depth_m > 0):
             raise InputError(
                 f"max_depth_m is {max_depth_m}; it must be a positive number of metres "
-                "(20 for Hypersim weights, 80 for Virtual KITTI weights), or None for a relative network."
+                "(20 for Hypersim weights, 80 for Virtual KITTI weights), or None for a relative network"
             )
         self.config = config
         self.max_depth_m = max_depth_m

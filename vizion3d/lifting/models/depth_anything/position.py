@@ -17,8 +17,8 @@ def position_table(stored: Tensor, grid_height: int, grid_width: int) -> Tensor:
 
     Args:
         stored: (1, 1 + 37 * 37, width): the class token's row, then the training grid's rows.
-        grid_height: Patches along the picture's height.
-        grid_width: Patches along the picture's width.
+        grid_height: patches along the picture's height.
+        grid_width: patches along the picture's width.
 
     Returns:
         (1, 1 + grid_height * grid_width, width) in the dtype of `stored`.

@@ -26,15 +26,15 @@ def network_size(height: int, width: int, input_size: int = 518) -> tuple[int, i
     The shorter side becomes `input_size` (up to a multiple of 14), the longer one follows, rounded to a multiple of 14.
 
     Args:
-        height: Picture height in px.
-        width: Picture width in px.
-        input_size: Wanted length of the shorter side in px. Larger sees finer structures and takes longer.
+        height: picture height in px.
+        width: picture width in px.
+        input_size: wanted length of the shorter side in px. Larger sees finer structures and takes longer.
 
     Returns:
         Network height and width in px.
 
     Raises:
-        InputError: The picture is empty, `input_size` is not positive, or the picture is so long that the network
+        InputError: the picture is empty, `input_size` is not positive, or the picture is so long that the network
             input would have more than 16384 patches.
     """
     if height < 1 or width < 1:
@@ -58,7 +58,7 @@ def prepare_image(image: Tensor, size: tuple[int, int]) -> Tensor:
 
     Args:
         image: (H, W, 3) uint8, RGB. Move it to the device first: bytes are a quarter of the floats.
-        size: Network height and width from `network_size`.
+        size: network height and width from `network_size`.
 
     Returns:
         (1, 3, h, w) float32 on the device of `image`.
@@ -108,7 +108,7 @@ def resize_depth(depth: Tensor, size: tuple[int, int]) -> Tensor:
 
     Args:
         depth: (B, h, w), the network's output.
-        size: Picture height and width.
+        size: picture height and width.
 
     Returns:
         (B, H, W) float32 on the device of `depth`.
