@@ -34,6 +34,7 @@ setup(
             "ros-stereo-msgs",
             "ros-diagnostic-msgs",
             "ros-rosgraph-msgs",
+            "ros-lifecycle-msgs",
         ],
         "open3d": ["open3d"],
         "bag": ["rosbags"],

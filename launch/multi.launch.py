@@ -9,6 +9,7 @@ from launch import LaunchDescription
 
 _ARGUMENTS = {
     "config": (None, "YAML file of the rigs; config/rigs.yaml of this package is an example"),
+    "autostart": ("true", "load the models and begin at once; false: wait for a lifecycle manager, docs/lifecycle.md"),
     "use_sim_time": ("false", "take the time from /clock, for bags"),
     "log_level": ("info", "debug, info, warn, error or fatal"),
     "respawn": ("false", "start the process again when it ends"),
@@ -22,7 +23,7 @@ def generate_launch_description() -> LaunchDescription:
         package="vizion3d",
         executable="multi_depth_node",
         output="screen",
-        parameters=[{"use_sim_time": LaunchConfiguration("use_sim_time")}],
+        parameters=[{name: LaunchConfiguration(name) for name in ("autostart", "use_sim_time")}],
         arguments=[LaunchConfiguration("config"), "--ros-args", "--log-level", LaunchConfiguration("log_level")],
         respawn=LaunchConfiguration("respawn"),
         respawn_delay=2.0,

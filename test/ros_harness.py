@@ -57,6 +57,12 @@ class Process:
     def is_alive(self) -> bool:
         return self._popen.poll() is None
 
+    @property
+    def resident_bytes(self) -> int:
+        """Memory that it has in use."""
+        pages = int(Path(f"/proc/{self._popen.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
     def interrupt(self) -> None:
         """Send SIGINT, as Ctrl-C does."""
         os.killpg(self._popen.pid, signal.SIGINT)

@@ -98,8 +98,9 @@ ROS = {
     "input_watch": "arrivals camera_topics graph pairing sensor_msgs rclpy",
     "inputs": "core.errors camera_infos camera_topics conversions graph input_watch pairing sensor_msgs rclpy",
     "program": "core.errors core.runtime fast_dds rclpy",
-    "depth_node": "core.errors core.runtime conversions diagnostics fast_dds inputs logs parameters rate_limit settings "
-    "worker diagnostic_msgs rcl_interfaces rclpy torch",
+    "lifecycle": "core.errors lifecycle_msgs rclpy",
+    "depth_node": "core.errors core.runtime conversions diagnostics fast_dds inputs lifecycle logs parameters rate_limit "
+    "settings worker diagnostic_msgs rcl_interfaces rclpy torch",
     "stereo_depth_node": "core.bit_depth core.errors core.option_records core.options core.stereo depth_node model_facts "
     "pair_watch program settings stereo_frames worker diagnostic_msgs",
     "mono_depth_node": "core.bit_depth core.errors core.lifting core.option_records core.options depth_node model_facts "

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all depth nodes share: parameters, lazy inputs and outputs, worker, diagnostics, shutdown.
+"""What all depth nodes share: parameters, lazy inputs and outputs, worker, diagnostics; what each lifecycle transition does.
 
 A node names its inputs and outputs and says how one set of messages becomes outputs. Callbacks run on the executor's thread;
 `publish_frame` and what it calls, `_on_error` too, run on the worker's. What both write is in `diagnostics`; `settings` is a
@@ -8,27 +8,31 @@ frozen record that the executor replaces and `publish_frame` reads once a frame.
 
 from __future__ import annotations
 
+import gc
 import logging
 import re
+import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, MutableMapping
 from typing import Any, Generic, Protocol, TypeVar
+from weakref import WeakValueDictionary
 
 import torch
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from vizion3d.errors import InputError, Vizion3dError
+from vizion3d.runtime.memory import return_freed_memory
 from vizion3d.runtime.threads import set_threads
 from vizion3d_ros import fast_dds, parameters
 from vizion3d_ros.conversions import stamp_ns
 from vizion3d_ros.diagnostics import FrameDiagnostics
 from vizion3d_ros.inputs import REPORT_PERIOD_S, WAIT_FOR_PARTNERS_S, SyncedInputs
+from vizion3d_ros.lifecycle import ManagedNode
 from vizion3d_ros.logs import RosLogHandler
 from vizion3d_ros.rate_limit import RateLimit
 from vizion3d_ros.settings import CommonSettings
@@ -43,8 +47,11 @@ _HAS_MATCHED_EVENTS = hasattr(PublisherEventCallbacks(), "matched")
 _POLL_PERIOD_S = 0.25
 _DIAGNOSTICS_PERIOD_S = 1.0
 _STOP_TIMEOUT_S = 0.4
+_CLEANUP_TIMEOUT_S = 10.0
 _LONG_FRAME_S = 5.0
 _CLOUD = "points2"
+_DEACTIVATION = "deactivation"
+_TO_UNCONFIGURED = "the transitions deactivate and cleanup lead there"
 _MAX_AGE_AT_ARRIVAL_S = 10.0  # of an image whose stamp is of the node's clock
 
 
@@ -64,7 +71,7 @@ S = TypeVar("S", bound=CommonSettings)
 E = TypeVar("E", bound=Estimator)
 
 
-class DepthNode(Node, Generic[S, E]):
+class DepthNode(ManagedNode, Generic[S, E]):
     """Base of the depth nodes.
 
     Args:
@@ -73,13 +80,14 @@ class DepthNode(Node, Generic[S, E]):
         estimator: a loaded one, which nodes may share; the parameters about model and device are passed over then. None
             opens the one that the parameters describe.
         estimators: those that nodes of this process have opened, by `model_options`: a node that would open the same takes it,
-            one that opens another leaves it there. None opens one for this node alone.
+            one that opens another leaves it there. Weak references let the last one that holds it free it. None opens one
+            for this node alone.
         worker: whose thread works on the frames, which nodes may share; None starts one.
         first_input_alone: the first input is worth processing without the others; they are None then.
         node_arguments: further ones of rclpy's `Node`, such as namespace, context, parameter_overrides.
 
     Raises:
-        Vizion3dError: a parameter is not legal, or the model cannot be loaded.
+        Vizion3dError: a parameter is not legal, or, with `autostart`, the model cannot be loaded.
     """
 
     def __init__(
@@ -88,64 +96,125 @@ class DepthNode(Node, Generic[S, E]):
         settings_type: type[S],
         *,
         estimator: E | None = None,
-        estimators: dict[Hashable, E] | None = None,
+        estimators: MutableMapping[Hashable, E] | None = None,
         worker: Worker | None = None,
         first_input_alone: bool = False,
         **node_arguments: Any,
     ) -> None:
         super().__init__(name, **node_arguments)
-        self.diagnostics = FrameDiagnostics()
         self._core_log = RosLogHandler(self.get_logger())
         self._own_worker = Worker() if worker is None else None
         self._slot = (worker or self._own_worker).open_slot(self._work_on, self._on_error)  # type: ignore[union-attr]
+        self._given_estimator, self._estimators = estimator, WeakValueDictionary() if estimators is None else estimators
+        self._first_input_alone = first_input_alone
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)  # a simulated clock may stand still or jump back
         self._outputs: dict[str, Any] = {}
+        self._watching: list[Any] = []  # timers
+        self._model_facts: dict[str, str] = {}
         self._advised: set[str] = set()
         self._told_frame_s = 0.0
         self._frame_rate, self._cloud_rate = RateLimit(), RateLimit()
         self._arrived_s = 0.0  # of the frame in work
+        self._active, self._publishing = False, threading.Lock()
         try:
             with self._core_log.speaking():
                 self.settings: S = parameters.declare(self, settings_type)
-                self._inputs = SyncedInputs(
-                    self, self.inputs(), self._submit, self.warn, self._on_error, first_alone=first_input_alone
+            self._open_accounts()
+            self.add_on_set_parameters_callback(self._on_parameters)
+            self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
+            self.create_timer(_DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, clock=self._steady)
+            if self.settings.autostart:
+                self.start()
+            else:
+                self.get_logger().info(
+                    f"unconfigured, waits for: ros2 lifecycle set {self.get_fully_qualified_name()} configure"
                 )
-                set_threads(self.settings.threads)
-                opened = {} if estimators is None else estimators
-                self.estimator: E = self._find_estimator(opened) if estimator is None else estimator
-                self._model_facts = self.model_facts() if estimator is None else {}
-                self.settings_changed()
-            self._start()
         except BaseException:
             self.destroy_node()
             raise
 
-    def _find_estimator(self, opened: dict[Hashable, E]) -> E:
-        options = self.model_options()
-        if options not in opened:
-            opened[options] = self.open_estimator()
-            opened[options].warm_up()
-        return opened[options]
+    # Lifecycle
 
-    def _start(self) -> None:
-        """Advertise and begin to listen."""
-        if self.settings.image_transport == "compressed":
-            self._inputs.use_compressed()
-        self._configure_inputs()
-        self._outputs |= {topic: self._create_output(topic, kind) for topic, kind in (self.topics() | self.views()).items()}
-        self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
-        self.add_on_set_parameters_callback(self._on_parameters)
-        steady = Clock(clock_type=ClockType.STEADY_TIME)  # a simulated clock may stand still or jump back
-        self.create_timer(REPORT_PERIOD_S, self._report, clock=steady)
-        self.create_timer(WAIT_FOR_PARTNERS_S, self._inputs.check_waiting, clock=steady)
-        self.create_timer(_DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, clock=steady)
-        self.create_timer(_DIAGNOSTICS_PERIOD_S, self._tell_long_frame, clock=steady)
-        # Matched events tell of listeners at once. Where there are none (Humble), or one is missed, a timer does.
-        self.create_timer(1.0 if _HAS_MATCHED_EVENTS else _POLL_PERIOD_S, self._update_inputs, clock=steady)
+    def configure(self) -> None:
+        """Load the model, warm it up and advertise the outputs."""
+        self._open_accounts()
+        with self._core_log.speaking():
+            set_threads(self.settings.threads)
+            self.estimator: E = self._find_estimator() if self._given_estimator is None else self._given_estimator
+            self._model_facts = self.model_facts() if self._given_estimator is None else {}
+            self.settings_changed()
         if fast_dds.uses_fast_dds() and (problem := fast_dds.shared_memory_problem()):
             self.get_logger().warning(problem)
+        for topic, kind in (self.topics() | self.views()).items():
+            self._outputs[topic] = self._create_output(topic, kind)
+
+    def activate(self) -> None:
+        """Begin to listen, as soon as somebody listens."""
+        self._active = True
+        watch = [
+            (REPORT_PERIOD_S, self._report),
+            (WAIT_FOR_PARTNERS_S, self._inputs.check_waiting),
+            (_DIAGNOSTICS_PERIOD_S, self._tell_long_frame),
+            # Matched events tell of listeners at once. Where there are none (Humble), or one is missed, a timer does.
+            (1.0 if _HAS_MATCHED_EVENTS else _POLL_PERIOD_S, self._update_inputs),
+        ]
+        self._watching = [self.create_timer(period_s, callback, clock=self._steady) for period_s, callback in watch]
         self._update_inputs()
         topics = ", ".join(self.resolve_topic_name(topic) for topic in self._outputs)
         self.get_logger().info(f"ready ({self.describe()}), waiting for a listener on {topics}")
+
+    def deactivate(self) -> None:
+        """Stop listening and publishing; a frame that is still in work is not published."""
+        with self._publishing:
+            self._active = False
+        while self._watching:
+            self.destroy_timer(self._watching.pop())
+        self._update_inputs()
+
+    def cleanup(self) -> None:
+        """Give up the outputs and the model, with its memory unless another node holds it.
+
+        Raises:
+            Vizion3dError: a frame is still in work.
+        """
+        if not self._slot.empty(_CLEANUP_TIMEOUT_S):
+            raise Vizion3dError(f"a frame has been in work for {self._slot.busy_s:.0f} s and needs the model; try again later")
+        while self._outputs:
+            self.destroy_publisher(self._outputs.popitem()[1])
+        self._release_estimator()
+        return_freed_memory()
+
+    def _open_accounts(self) -> None:
+        """Count from 0: frames, messages, and what became of them."""
+        self.diagnostics = FrameDiagnostics()
+        self._slot.replaced = 0
+        self._inputs = SyncedInputs(
+            self, self.inputs(), self._submit, self.warn, self._on_error, first_alone=self._first_input_alone
+        )
+        if self.settings.image_transport == "compressed":
+            self._inputs.use_compressed()
+        self._configure_inputs()
+
+    def _find_estimator(self) -> E:
+        options = self.model_options()
+        estimator = self._estimators.get(options)
+        if estimator is None:
+            estimator = self.open_estimator()
+            estimator.warm_up()
+            self._estimators[options] = estimator
+        return estimator
+
+    def _release_estimator(self) -> None:
+        vars(self).pop("estimator", None)
+        self._model_facts = {}
+        if self._given_estimator is None:
+            gc.collect()
+            if torch.cuda.is_initialized():
+                torch.cuda.empty_cache()
+
+    @property
+    def _configured(self) -> bool:
+        return "estimator" in vars(self)
 
     def destroy_node(self) -> None:
         """Stop working, release memory and destroy the node; a frame that is still in work keeps what it needs."""
@@ -212,9 +281,9 @@ class DepthNode(Node, Generic[S, E]):
         return self._slot.item_waits
 
     def listened(self, *topics: str) -> bool:
-        """Whether anybody listens to one of these outputs, or to any at all; always if `lazy` is off."""
-        if not self.settings.lazy:
-            return True
+        """Whether anybody listens to one of these outputs, or to any at all; always if `lazy` is off, never while inactive."""
+        if not self._active or not self.settings.lazy:
+            return self._active
         return any(self._outputs[topic].get_subscription_count() for topic in topics or self._outputs)
 
     def publish(self, makers: dict[str, Callable[[], Any]]) -> None:
@@ -222,11 +291,16 @@ class DepthNode(Node, Generic[S, E]):
         views = self.views()
         with self.diagnostics.stage("publish"), torch.inference_mode():
             for topic, make in makers.items():
-                wanted = self.listened(topic) if topic not in views else self._outputs[topic].get_subscription_count()
-                if wanted and (topic != _CLOUD or self._cloud_is_due()):
-                    message = make()
-                    self._outputs[topic].publish(message)
-                    self._advise_on_size(topic, message)
+                with self._publishing:
+                    wanted = (
+                        self._active and self._outputs[topic].get_subscription_count()
+                        if topic in views
+                        else self.listened(topic)
+                    )
+                    if wanted and (topic != _CLOUD or self._cloud_is_due()):
+                        message = make()
+                        self._outputs[topic].publish(message)
+                        self._advise_on_size(topic, message)
 
     def _cloud_is_due(self) -> bool:
         due = self._cloud_rate.admits(self.settings.points_rate, self._arrived_s)
@@ -272,13 +346,16 @@ class DepthNode(Node, Generic[S, E]):
     def _on_parameters(self, changes: list[Parameter]) -> SetParametersResult:
         try:
             settings = parameters.updated(self.settings, {change.name: change.value for change in changes})
+            if self._configured and (fixed := parameters.fixed_difference(self.settings, settings)):
+                raise InputError(f"parameter {fixed} is set before configure and the node is {self.state}; {_TO_UNCONFIGURED}")
         except InputError as error:
             return SetParametersResult(successful=False, reason=str(error))
         if settings != self.settings:
             self.settings = settings
-            self.settings_changed()
-            self._configure_inputs()
-            self._update_inputs()
+            if self._configured:
+                self.settings_changed()
+                self._configure_inputs()
+                self._update_inputs()
         return SetParametersResult(successful=True)
 
     def _configure_inputs(self) -> None:
@@ -306,12 +383,15 @@ class DepthNode(Node, Generic[S, E]):
         arrived, messages = item
         diagnostics = self.diagnostics
         if not self.listened():
-            diagnostics.frame_skipped("nobody listens any more")
+            diagnostics.frame_skipped("nobody listens any more" if self._active else _DEACTIVATION)
             return
         self._arrived_s = arrived
         diagnostics.add("wait", time.monotonic() - arrived)
         with self._core_log.speaking():
             self.publish_frame(messages)
+        if not self._active:
+            diagnostics.frame_skipped(_DEACTIVATION)
+            return
         took_s = time.monotonic() - arrived
         diagnostics.add("arrival to publish", took_s)
         age_s = (self.get_clock().now().nanoseconds - stamp_ns(messages[0].header.stamp)) / 1e9
@@ -351,14 +431,16 @@ class DepthNode(Node, Generic[S, E]):
             )
 
     def _publish_diagnostics(self) -> None:
-        status = DiagnosticStatus(name=f"{self.get_fully_qualified_name()[1:]}: depth", hardware_id=self.estimator.describe())
+        runs_as = self.estimator.describe() if self._configured else "nothing is loaded"
+        status = DiagnosticStatus(name=f"{self.get_fully_qualified_name()[1:]}: depth", hardware_id=runs_as)
         status.level, status.message = self._health()
         diagnostics, pairing = self.diagnostics, self._inputs.pairing
         values: dict[str, Any] = {
+            "lifecycle": self.state,
             "state": "listened to" if self._inputs.active else "idle, no listener",
             "rate (Hz)": f"{diagnostics.rate_hz():.2f}",
             **self._model_facts,
-            "runs as": self.estimator.describe(),
+            "runs as": runs_as,
             "frames received": self._inputs.frames,
             "frames published": diagnostics.frames,
             "frames failed": diagnostics.failed,
@@ -383,6 +465,10 @@ class DepthNode(Node, Generic[S, E]):
     def _health(self) -> tuple[bytes, str]:
         if error := self.diagnostics.error:
             return DiagnosticStatus.ERROR, error
+        if self.failure:
+            return DiagnosticStatus.ERROR, self.failure
+        if not self._active:
+            return DiagnosticStatus.OK, self.state
         if not self._inputs.active:
             return DiagnosticStatus.OK, "idle, no listener"
         if (seconds := self._slot.busy_s) > _LONG_FRAME_S:

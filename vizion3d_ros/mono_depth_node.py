@@ -8,7 +8,7 @@ if __name__ == "__main__":  # before the slow imports, for Ctrl-C to be quiet du
 
     program.mono_depth_node()
 
-from collections.abc import Hashable
+from collections.abc import Hashable, MutableMapping
 from typing import Any
 
 from vizion3d.bit_depth import Levels
@@ -36,7 +36,7 @@ class MonoDepthNode(DepthNode[MonoSettings, MonoDepthEstimator]):
         name: str = "mono_depth_node",
         *,
         estimator: MonoDepthEstimator | None = None,
-        estimators: dict[Hashable, MonoDepthEstimator] | None = None,
+        estimators: MutableMapping[Hashable, MonoDepthEstimator] | None = None,
         worker: Worker | None = None,
         **node_arguments: Any,
     ) -> None:
@@ -50,6 +50,10 @@ class MonoDepthNode(DepthNode[MonoSettings, MonoDepthEstimator]):
             first_input_alone=True,
             **node_arguments,
         )
+
+    def configure(self) -> None:
+        """See `DepthNode.configure`."""
+        super().configure()
         if not self.estimator.is_metric:
             wrong = "scale and shape" if self.estimator.model.kind is DepthKind.INVERSE else "scale and offset"
             self.get_logger().warning(

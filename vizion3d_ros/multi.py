@@ -9,8 +9,9 @@ if __name__ == "__main__":  # before the slow imports, for Ctrl-C to be quiet du
     program.multi_depth_node()
 
 import sys
-from collections.abc import Hashable
+from collections.abc import Hashable, MutableMapping
 from typing import Any
+from weakref import WeakValueDictionary
 
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -28,7 +29,7 @@ from vizion3d_ros.worker import Worker
 _NODES: dict[str, type[DepthNode]] = {"stereo": StereoDepthNode, "mono": MonoDepthNode}
 
 
-def make_node(rig: Rig, worker: Worker, estimators: dict[Hashable, Any], **node_arguments: Any) -> DepthNode:
+def make_node(rig: Rig, worker: Worker, estimators: MutableMapping[Hashable, Any], **node_arguments: Any) -> DepthNode:
     """The node of a rig, as it would be alone but for what it shares.
 
     Args:
@@ -67,7 +68,7 @@ def main(args: list[str] | None = None) -> int:
     file = read_rigs(words[0])
     set_threads(file.threads)
     worker = Worker()
-    estimators: dict[Hashable, Any] = {}
+    estimators: MutableMapping[Hashable, Any] = WeakValueDictionary()
 
     def make_nodes(nodes: list[Node]) -> None:
         for rig in file.rigs:

@@ -43,7 +43,6 @@ def declare(node: Node, settings_type: type[T]) -> T:
         metadata = field.metadata
         descriptor = ParameterDescriptor(
             description=describe(field),
-            read_only=metadata["read_only"],
             additional_constraints=f"one of: {', '.join(metadata['choices'])}" if metadata["choices"] else "",
             # YAML makes an integer of the choice 12, and of the floats [0, 1].
             dynamic_typing=metadata["kind"] is tuple or any(map(str.isdigit, metadata["choices"])),
@@ -103,6 +102,12 @@ def updated(settings: T, changes: dict[str, Any]) -> T:
     return _build(type(settings), values | {name: value for name, value in changes.items() if name in values})
 
 
+def fixed_difference(settings: Options, changed: Options) -> str:
+    """The first option that cannot change while something runs with it and is not the same in both; "" if all are."""
+    fixed = (name for name, field in walk(type(settings)) if field.metadata["read_only"])
+    return next((name for name in fixed if value_of(settings, name) != value_of(changed, name)), "")
+
+
 def to_yaml(settings_type: type[Options]) -> str:
     """The ROS parameter file that holds every default, each with its description."""
     lines = ["# Every parameter at its default. Generated from the code: make config", "/**:", "  ros__parameters:"]
@@ -151,6 +156,6 @@ def _yaml_value(value: Any) -> str:
 
 def describe(field: dataclasses.Field) -> str:
     """What an option does, with its legal values, in one line."""
-    extras = [range_text(field), "set at start" if field.metadata["read_only"] else ""]
+    extras = [range_text(field), "set before configure" if field.metadata["read_only"] else ""]
     extra = "; ".join(filter(None, extras))
     return field.metadata["text"] + (f" [{extra}]" if extra else "")

@@ -31,6 +31,9 @@ class MessageSettings(Options):
 class CommonSettings(MessageSettings, ProgramOptions):
     """Parameters that every depth node has."""
 
+    autostart: bool = option(
+        True, "load the model and begin at once; false: wait for a lifecycle manager to configure and activate", read_only=True
+    )
     lazy: bool = option(True, "subscribe and compute only while somebody listens")
     max_rate: float = option(
         0.0,

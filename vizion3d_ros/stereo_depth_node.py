@@ -8,7 +8,7 @@ if __name__ == "__main__":  # before the slow imports, for Ctrl-C to be quiet du
 
     program.stereo_depth_node()
 
-from collections.abc import Hashable
+from collections.abc import Hashable, MutableMapping
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -38,7 +38,7 @@ class StereoDepthNode(DepthNode[StereoSettings, StereoDepthEstimator]):
         name: str = "stereo_depth_node",
         *,
         estimator: StereoDepthEstimator | None = None,
-        estimators: dict[Hashable, StereoDepthEstimator] | None = None,
+        estimators: MutableMapping[Hashable, StereoDepthEstimator] | None = None,
         worker: Worker | None = None,
         **node_arguments: Any,
     ) -> None:

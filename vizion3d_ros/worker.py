@@ -101,10 +101,16 @@ class Slot:
         with self._worker._condition:
             return time.monotonic() - self._worker._busy_since_s if self._worker._busy is self else 0.0
 
-    def close(self, timeout_s: float) -> bool:
-        """Give the slot up and wait for its item in work; False if it outlasts the timeout."""
+    def empty(self, timeout_s: float) -> bool:
+        """Give up what waits, and wait for the item in work; False if it outlasts the timeout."""
         worker = self._worker
         with worker._condition:
             self.waiting = []
-            worker._slots = [slot for slot in worker._slots if slot is not self]
             return worker._condition.wait_for(lambda: worker._busy is not self, timeout_s)
+
+    def close(self, timeout_s: float) -> bool:
+        """Give the slot up, and wait for its item in work; False if it outlasts the timeout."""
+        worker = self._worker
+        with worker._condition:
+            worker._slots = [slot for slot in worker._slots if slot is not self]
+        return self.empty(timeout_s)
