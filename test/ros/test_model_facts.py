@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from vizion3d.options import RobotMonoOptions, RobotStereoOptions
-from vizion3d.weights import cache_path
+from vizion3d.weights import LocatedWeights, cache_path, integrity
 from vizion3d_ros.model_facts import model_facts
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -29,6 +29,17 @@ def test_a_file_of_ones_own(s2m2_file):
         "engine": "eager",
         "depth is": "metric",
     }
+
+
+def test_the_nodes_of_a_process_read_a_file_once_for_its_digest(tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(integrity, "sha256_of", lambda file: read.append(file) or hashlib.sha256(file.read_bytes()).hexdigest())
+    path = tmp_path / "weights.pth"
+    for content in (b"one", b"another"):
+        path.write_bytes(content)
+        for _ in range(3):
+            assert LocatedWeights(path, "s2m2", None).sha256 == hashlib.sha256(content).hexdigest()
+    assert read == [path, path]
 
 
 def test_published_weights_by_name(vits_file, tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from vizion3d.errors import WeightsError
@@ -45,6 +46,17 @@ def sha256_of(file: Path) -> str:
         while chunk := stream.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def digest_of(file: Path) -> str:
+    """As `sha256_of`, but read once in a process while size and time stamp of the file are unchanged."""
+    status = file.stat()
+    return _digest_of(file, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _digest_of(file: Path, size_bytes: int, mtime_ns: int) -> str:
+    return sha256_of(file)
 
 
 def seal_path(file: Path) -> Path:

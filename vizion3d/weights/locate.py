@@ -36,7 +36,7 @@ class LocatedWeights:
     def sha256(self) -> str:
         """Digest of the file in hex; the recorded one where the file is as it was then."""
         seal = integrity.read_seal(self.path) if is_cached(self.path) else None
-        return seal.sha256 if seal and seal.untouched(self.path) else integrity.sha256_of(self.path)
+        return seal.sha256 if seal and seal.untouched(self.path) else integrity.digest_of(self.path)
 
 
 def file_of(model: str | os.PathLike[str], task: architectures.Task, without_weights: Sequence[str] = ()) -> Path:
