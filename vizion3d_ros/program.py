@@ -24,6 +24,7 @@ from vizion3d_ros import fast_dds
 if TYPE_CHECKING:
     from types import FrameType
 
+    from rclpy.executors import Executor
     from rclpy.node import Node
 
 N = TypeVar("N", bound="Node")
@@ -31,6 +32,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _POLL_S = 0.2  # how long a signal may wait for the executor
 _END_TIMEOUT_S = 5.0
 _ending = False
+_loop_looks = False  # whether what spins looks for itself whether a signal has come
 
 
 def mono_depth_node() -> NoReturn:
@@ -105,7 +107,8 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     if not _ending:
         _ending = True
         sys.unraisablehook = lambda _: None  # of destructors, whose objects were interrupted while they were made
-        raise KeyboardInterrupt
+        if not _loop_looks:
+            raise KeyboardInterrupt
 
 
 def end(*nodes: Node | None) -> None:
@@ -174,17 +177,18 @@ def run_nodes(
         until: whether they are done.
     """
     import rclpy
-    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+    from rclpy.executors import ExternalShutdownException
     from rclpy.signals import SignalHandlerOptions
 
+    global _loop_looks
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     nodes: list[N] = []
     try:
         make_nodes(nodes)
-        executor = SingleThreadedExecutor()
+        executor = _executor_for(nodes)
         for node in nodes:
             executor.add_node(node)
-        while rclpy.ok() and not until(nodes):
+        while rclpy.ok() and not _ending and not until(nodes):
             executor.spin_once(timeout_sec=_POLL_S)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
@@ -195,5 +199,25 @@ def run_nodes(
         if rclpy.ok() and not _ending:
             raise  # otherwise the end came from outside, in the middle of something
     finally:
+        _loop_looks = False
         end(*nodes)
     return 0
+
+
+def _executor_for(nodes: Sequence[Node]) -> Executor:
+    """rclpy's usual executor for one node, for several the one that waits for events.
+
+    The usual one looks at everything that all nodes have for each message: with eight rigs a message costs six times as much as
+    with one, and frames get lost.
+    """
+    global _loop_looks
+    from rclpy.executors import SingleThreadedExecutor
+
+    if len(nodes) > 1:
+        try:
+            from rclpy.experimental import EventsExecutor
+        except ImportError:  # Humble
+            return SingleThreadedExecutor()
+        _loop_looks = True  # it would log what a signal raises in a callback as fatal
+        return EventsExecutor()
+    return SingleThreadedExecutor()

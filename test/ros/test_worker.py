@@ -109,6 +109,31 @@ def test_a_fast_camera_does_not_starve_a_slow_one():
     assert worker.stop(timeout_s=5)
 
 
+def test_of_a_60_hz_and_a_5_hz_camera_the_slow_one_loses_nothing():
+    """Of the pictures of ten seconds; work on one takes as long as the fast camera needs for three."""
+    worker, go_on = Worker(), threading.Semaphore(0)
+    done: dict[str, list[int]] = {"fast": [], "slow": []}
+
+    def work(item: tuple[str, int]) -> None:
+        go_on.acquire()
+        done[item[0]].append(item[1])
+
+    slots = {name: worker.open_slot(work, no_error) for name in done}
+    finished = 0
+    for tick in range(600):
+        slots["fast"].submit(("fast", tick))
+        if tick % 12 == 0:
+            slots["slow"].submit(("slow", tick))
+        if tick % 3 == 2:
+            go_on.release()
+            finished += 1
+            wait_for(lambda: sum(map(len, done.values())) == finished)  # noqa: B023, it is called at once
+    assert slots["slow"].replaced == 0 and done["slow"] == list(range(0, 600, 12))
+    assert len(done["fast"]) == 200 - 50 and done["fast"] == sorted(done["fast"])
+    go_on.release(2)
+    assert worker.stop(timeout_s=5)
+
+
 def test_closing_a_slot_waits_for_its_own_item_only_and_drops_what_waits():
     worker, work = Worker(), Gate()
     busy, other = worker.open_slot(work, no_error), worker.open_slot(work, no_error)
