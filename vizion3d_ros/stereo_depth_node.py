@@ -47,6 +47,12 @@ class StereoDepthNode(DepthNode[StereoSettings, StereoDepthEstimator]):
         self._nearest_m = 0.0
         super().__init__(name, StereoSettings, estimator=estimator, estimators=estimators, worker=worker, **node_arguments)
 
+    def configure(self) -> None:
+        """See `DepthNode.configure`."""
+        super().configure()
+        for topic, why in stereo_frames.absent(self.estimator.matcher).items():
+            self.get_logger().info(f"{topic} is not published: {why}")
+
     def open_estimator(self) -> StereoDepthEstimator:
         """See `DepthNode.open_estimator`."""
         try:

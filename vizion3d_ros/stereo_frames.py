@@ -15,7 +15,7 @@ from vizion3d.camera import StereoRig
 from vizion3d.rectify import Rectifier, Shown
 from vizion3d.stereo import StereoPrediction
 from vizion3d.stereo.findings import Finding
-from vizion3d.stereo.matchers import StereoMatcher
+from vizion3d.stereo.matchers import StereoMatcher, sigma_of_confidence
 from vizion3d.stereo.pair_check import PairCheck, check_pair
 from vizion3d_ros import conversions
 from vizion3d_ros.compressed_depth import compress_depth
@@ -38,6 +38,7 @@ OUTPUTS = {
     "confidence": Image,
     "occlusion": Image,
     "reason": Image,
+    "depth/sigma": Image,
 }
 VIEWS = {
     "depth/color": Image,
@@ -71,8 +72,18 @@ def inputs(settings: StereoFrameSettings) -> dict[str, type]:
 
 def topics(matcher: StereoMatcher) -> dict[str, type]:
     """Those of `OUTPUTS` that there will be with this matcher; `VIEWS` there are with every one."""
-    missing = {"confidence": not matcher.has_confidence, "occlusion": not matcher.has_visibility}
-    return {topic: kind for topic, kind in OUTPUTS.items() if not missing.get(topic)}
+    return {topic: kind for topic, kind in OUTPUTS.items() if topic not in absent(matcher)}
+
+
+def absent(matcher: StereoMatcher) -> dict[str, str]:
+    """Those of `OUTPUTS` that there cannot be with this matcher, and why."""
+    reasons = {
+        "confidence": not matcher.has_confidence and f"{matcher.name} gives no confidence",
+        "occlusion": not matcher.has_visibility and f"{matcher.name} gives no visibility",
+        "depth/sigma": not sigma_of_confidence(matcher)
+        and f"how far off {matcher.name} is at which confidence has not been measured; it has for sgbm",
+    }
+    return {topic: why for topic, why in reasons.items() if why}
 
 
 def decode(messages: Sequence[Any], levels: Levels | None = None, *, rectify: bool = False) -> StereoPair:
@@ -123,6 +134,8 @@ def outputs(prediction: StereoPrediction, pair: StereoPair, settings: StereoFram
         "disparity/color/compressed": lambda: compress(disparity_color(), "jpeg"),
         "depth/image_rect/compressedDepth": lambda: compress_depth(depth()),
     }
+    if prediction.sigma_of_confidence:
+        makers["depth/sigma"] = lambda: conversions.map_image(prediction.sigma_m(settings), header)
     if (confidence := prediction.confidence) is not None:
         makers["confidence"] = lambda: conversions.map_image(confidence, header)
     if (visibility := prediction.visibility) is not None:

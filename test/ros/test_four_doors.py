@@ -36,7 +36,7 @@ from vizion3d.lifting import DepthEstimation, DepthEstimationAdvanceConfig, Dept
 from vizion3d.option_records import flag_of
 from vizion3d.options import SgbmOptions
 from vizion3d.rectify import Rectifier
-from vizion3d.stereo import StereoDepth, StereoDepthAdvancedConfig, StereoDepthCommand
+from vizion3d.stereo import StereoDepth, StereoDepthAdvancedConfig, StereoDepthCommand, StereoDepthEstimator
 from vizion3d.synthetic import default_scene, render_stereo
 from vizion3d_ros import conversions, mono_frames, stereo_frames
 from vizion3d_ros.messages import type_name
@@ -99,7 +99,7 @@ def from_node(ros: RosHarness, kind: str, messages: list[Any], options: dict[str
     node = ros.start(f"{kind}_depth_node", parameters=options)
     ros.wait_for(lambda: "ready (" in node.log or not node.is_alive, "the node to be ready")
     assert node.is_alive, node.log
-    received = {topic: ros.listen(topic, type_) for topic, type_ in ALL[kind].items()}
+    received = {topic: ros.listen(topic, type_) for topic, type_ in made_of(kind, options).items()}
     inputs = stereo_frames.RAW_INPUTS if options.get("rectify") else FRAMES[kind].INPUTS
     publishers = [ros.node.create_publisher(type_, topic, 5) for topic, type_ in inputs.items()]
     ros.wait_for(lambda: all(publisher.get_subscription_count() for publisher in publishers), "subscriptions")
@@ -119,7 +119,7 @@ def from_recording(kind: str, messages: list[Any], options: dict[str, Any], fold
             connection = writer.add_connection(f"/camera/{topic}", type_name(class_), typestore=typestore())
             writer.write(connection, STAMP_NS, serialize(message, type_name(class_)))
     chosen = ["--stereo", "/camera/left", "/camera/right"] if kind == "stereo" else ["--mono", "/camera/image_raw"]
-    flags = ["--rectify", "yes" if options.get("rectify") else "no", "--only", ",".join(map(in_only, ALL[kind]))]
+    flags = ["--rectify", "yes" if options.get("rectify") else "no", "--only", ",".join(map(in_only, made_of(kind, options)))]
     for name, value in options.items():
         if isinstance(value, bool):
             flags += [flag_of(name if value else f"no_{name}")] if name != "rectify" else []
@@ -127,6 +127,12 @@ def from_recording(kind: str, messages: list[Any], options: dict[str, Any], fold
             flags += [flag_of(name), str(value)]
     assert main(["bag", str(folder / "bag"), "--out", str(folder / "made"), *chosen, *flags]) == 0
     return Outputs({topic: fields_of(made[0]) for topic, made in recorded(folder / "made", kind, "/camera/").items()})
+
+
+def made_of(kind: str, options: dict[str, Any]) -> dict[str, type]:
+    """What there will be with these options."""
+    without = {"depth/sigma"} if kind == "stereo" and options.get("model", "sgbm") != "sgbm" else {}
+    return {topic: type_ for topic, type_ in ALL[kind].items() if topic not in without}
 
 
 def in_only(topic: str) -> str:
@@ -224,7 +230,7 @@ def test_stereo(ros, request, tmp_path, name, model, edge_filter):
     frames = from_frames("stereo", messages, options, tmp_path)
     node = from_node(ros, "stereo", messages, options)
     recording = from_recording("stereo", messages, options, tmp_path)
-    assert recording.topics.keys() == node.topics.keys() == frames.topics.keys() == ALL["stereo"].keys()
+    assert recording.topics.keys() == node.topics.keys() == frames.topics.keys() == made_of("stereo", options).keys()
     for topic, fields in frames.topics.items():
         assert node.topics[topic] == fields, topic
         assert recording.topics[topic] == fields, topic
@@ -237,6 +243,10 @@ def test_stereo(ros, request, tmp_path, name, model, edge_filter):
     assert_same(frames.map("depth/image_rect"), depth_m)
     assert_same(frames.map("confidence"), api.confidence)
     assert_same(frames.map("occlusion"), api.occlusion)
+    if model == "sgbm":
+        estimate = StereoDepthEstimator.open("sgbm", config).estimate(left, right, rig, **config.matching())
+        assert_same(frames.map("depth/sigma"), estimate.sigma_m(config).numpy())
+        assert (np.isfinite(frames.map("depth/sigma")) == api.valid).all()
     disparity = frames.map("disparity")
     assert_same(disparity[api.valid], (api.disparity + np.float32(rig.doffs_px))[api.valid])
     (smallest,) = struct.unpack("f", frames.topics["disparity"]["min_disparity"])
@@ -283,7 +293,7 @@ def test_raw_stereo(ros, data, tmp_path):
     frames = from_frames("stereo", messages, options, tmp_path)
     node = from_node(ros, "stereo", messages, options)
     recording = from_recording("stereo", messages, options, tmp_path)
-    assert recording.topics.keys() == node.topics.keys() == frames.topics.keys() == ALL["stereo"].keys()
+    assert recording.topics.keys() == node.topics.keys() == frames.topics.keys() == made_of("stereo", options).keys()
     for topic, fields in frames.topics.items():
         assert node.topics[topic] == fields, topic
         assert recording.topics[topic] == fields, topic

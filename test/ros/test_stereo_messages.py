@@ -44,7 +44,7 @@ def test_every_field_with_default_parameters(ros, shifted_rig):
     rig = shifted_rig
     frame = render_stereo(default_scene(), rig)
     outputs = one_frame(ros, rig, frame, cloud_edge_filter=False)
-    depth_message, info, disparity, cloud, confidence, occlusion, reason = outputs.values()
+    depth_message, info, disparity, cloud, confidence, occlusion, reason, sigma = outputs.values()
 
     for message in (*outputs.values(), disparity.image):
         assert (message.header.stamp.sec, message.header.stamp.nanosec) == divmod(STAMP_NS, 10**9)
@@ -97,6 +97,10 @@ def test_every_field_with_default_parameters(ros, shifted_rig):
     np.testing.assert_array_equal(why == Reason.VALID, valid)
     np.testing.assert_array_equal((why == Reason.HIDDEN) | (why == Reason.BORDER), seen < 0.5)
     assert ((seen >= 0) & (seen <= 1)).all() and (seen[valid] >= 0.5).all()
+    sigma_m = float_map(sigma)
+    np.testing.assert_array_equal(np.isfinite(sigma_m), valid)
+    sigma_px = sigma_m[valid] * 262 * 0.2 / depth[valid] ** 2
+    assert ((sigma_px > 0.2) & (sigma_px < 0.8)).all()
 
 
 def test_depth_in_millimetres_decimated_plain_cloud_and_other_frame(ros, rig, frame):

@@ -17,7 +17,7 @@ from vizion3d.images import check_rgb, rgb_tensor
 from vizion3d.option_records import without_effect
 from vizion3d.options import ROBOT_STEREO_MODEL, StereoOptions
 from vizion3d.rectify import Shown
-from vizion3d.stereo.matchers import StereoMatcher, open_matcher
+from vizion3d.stereo.matchers import StereoMatcher, open_matcher, sigma_of_confidence
 from vizion3d.stereo.prediction import StereoPrediction
 from vizion3d.stereo.resize import ResizePlan
 from vizion3d.stereo.row_check import tell_calibrated_rows
@@ -143,6 +143,7 @@ class StereoDepthEstimator:
             disparity_step_px=matches.step / plan.sx,
             unmatched=None if matches.reason is None else _enlarged(widening.undo(matches.reason), height, width)[0, 0],
             range_follows_size=self.matcher.searched_part_of_width is None,
+            sigma_of_confidence=tuple((low, sigma / plan.sx) for low, sigma in sigma_of_confidence(self.matcher)),
         )
         tell_calibrated_rows(rig, prediction.max_disparity_px or width / 6)
         return prediction if shown is None else prediction.without_border(shown)

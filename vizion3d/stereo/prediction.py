@@ -41,6 +41,8 @@ class StereoPrediction(HoldsArrays):
         unmatched: uint8, what the matcher says of pixels without a sure answer, see `Matches.reason`; None if it says nothing.
         valid_window: (x, y, width, height) of what the left image shows; None is all of it.
         range_follows_size: the matcher's range cannot be chosen but by the size at which it matches.
+        sigma_of_confidence: (lowest confidence, standard deviation of the disparity in pixels) in ascending order; empty if
+            it is not known.
     """
 
     disparity_px: torch.Tensor
@@ -52,6 +54,7 @@ class StereoPrediction(HoldsArrays):
     unmatched: torch.Tensor | None = None
     valid_window: tuple[int, int, int, int] | None = None
     range_follows_size: bool = False
+    sigma_of_confidence: tuple[tuple[float, float], ...] = ()
 
     def without_border(self, shown: Shown) -> StereoPrediction:
         """The same without what is matched with nothing: pixels that one of the two raw images does not show are BORDER."""
@@ -181,6 +184,19 @@ class StereoPrediction(HoldsArrays):
     def masked_depth(self, limits: ValidityLimits) -> torch.Tensor:
         """`depth_m` with NaN in all pixels that are not valid."""
         return torch.where(self._valid(limits), self.depth_m, torch.nan)
+
+    def sigma_m(self, limits: ValidityLimits) -> torch.Tensor:
+        """(H, W) standard deviation of the depth in metres, NaN where it is not valid, or nobody knows.
+
+        ``Z * Z / (f * B) * sigma_d``, with the sigma_d of the pixel's confidence.
+        """
+        if self.confidence is None or not self.sigma_of_confidence:
+            return torch.full_like(self.disparity_px, torch.nan)
+        lowest, sigma_px = self.confidence.new_tensor(self.sigma_of_confidence).T.contiguous()
+        scale = sigma_px[torch.bucketize(self.confidence.contiguous(), lowest[1:], right=True)] / (
+            self.rig.left.fx * self.rig.baseline_m
+        )
+        return torch.where(self._valid(limits), self.depth_m * self.depth_m * scale, torch.nan)
 
     def points(self, limits: ValidityLimits, *, edge_filter: bool = False) -> torch.Tensor:
         """The points of the valid pixels.

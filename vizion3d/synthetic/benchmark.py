@@ -56,9 +56,10 @@ def draw(name: str) -> StereoCase:
     Raises:
         InputError: there is no such case.
     """
-    if name not in _CASES:
-        raise InputError(f"there is no drawn case {name!r}; there are {', '.join(_CASES)}")
-    return dataclasses.replace(_CASES[name](), name=name)
+    known = _CASES | _EVERYDAY
+    if name not in known:
+        raise InputError(f"there is no drawn case {name!r}; there are {', '.join(known)}")
+    return dataclasses.replace(known[name](), name=name)
 
 
 def _pair(
@@ -208,3 +209,11 @@ _CASES: dict[str, Callable[[], StereoCase]] = {
     **{f"raw-{model}": partial(_raw_pair, model) for model in _LENSES},
 }
 CASE_NAMES = tuple(_CASES)
+# Scenes as a camera in good order sees them: sensor noise, exposures and rows that are not quite equal.
+_in_good_order = partial(_pair, noise_levels=2.0, right_gain=0.9, right_rows_px=0.25)
+_EVERYDAY: dict[str, Callable[[], StereoCase]] = {
+    f"everyday-{name}": partial(lambda scene: _in_good_order(scene()), scene)
+    for name, scene in {"room": default_scene, "near": partial(_near, 0.8), "slab": _slab, "thin": _thin}.items()
+}
+EVERYDAY_NAMES = tuple(_EVERYDAY)
+"""Pairs by which sigma is fitted (`bench.sigma`), no part of the tables of accuracy."""

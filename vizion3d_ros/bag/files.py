@@ -16,6 +16,7 @@ from vizion3d_ros.bag.writer import UNFINISHED
 from vizion3d_ros.conversions import cloud_from_message, depth_from_image
 
 FORMS = ("png", "ply", "npz")
+_ARRAYS = {"depth/sigma": "sigma_m"}
 
 
 class FileWriter:
@@ -53,7 +54,7 @@ class FileWriter:
         elif not topic.endswith("camera_info"):
             image = getattr(message, "image", message)
             kind = np.uint8 if image.encoding == "mono8" else np.float32
-            self._arrays[topic] = np.frombuffer(image.data, kind).reshape(image.height, image.width)
+            self._arrays[_ARRAYS.get(topic, topic)] = np.frombuffer(image.data, kind).reshape(image.height, image.width)
 
     def finish(self) -> dict[str, Any]:
         """Give the files their place; their names."""

@@ -29,6 +29,7 @@ _BYTES: dict[str, float] = {
     "occlusion": 4,
     "reason": 1,
     "inverse_depth": 4,
+    "depth/sigma": 4,
     "depth/color": 3,
     "disparity/color": 3,
     "depth/color/compressed": 0.3,

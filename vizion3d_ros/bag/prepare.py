@@ -42,7 +42,7 @@ Tell = Callable[[str], object]
 _PROBES = 3
 _PROBES_OF_BITS = 64
 # Short names of outputs.
-_SHORT = {"points2": "points"}
+_SHORT = {"points2": "points", "depth/sigma": "sigma"}
 
 
 def choose_cameras(bag: BagReader, stereo: Sequence[str], mono: Sequence[str], where: str) -> tuple[CameraTopics, ...]:
@@ -260,8 +260,7 @@ def make_job(
 
 def short_name(topic: str) -> str:
     """What --only calls an output: "depth" for depth/image_rect and its camera_info."""
-    first = topic.partition("/")[0]
-    return _SHORT.get(first, first)
+    return _SHORT.get(topic, topic.partition("/")[0])
 
 
 def _chosen(pipeline: Pipeline, only: Sequence[str], forms: Sequence[str]) -> list[str]:

@@ -77,6 +77,14 @@ class StereoMatcher(Protocol):
         ...
 
 
+def sigma_of_confidence(matcher: StereoMatcher) -> tuple[tuple[float, float], ...]:
+    """(lowest confidence, standard deviation of the disparity in pixels of the matched images) in ascending order.
+
+    Empty from a matcher whose confidence nobody has measured against a truth; it is its attribute of this name.
+    """
+    return getattr(matcher, "sigma_of_confidence", ())
+
+
 def open_matcher(model: str | os.PathLike[str], options: StereoOptions) -> StereoMatcher:
     """The matcher of that name.
 

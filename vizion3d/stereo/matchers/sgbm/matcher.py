@@ -13,6 +13,7 @@ from vizion3d.stereo.matchers import Matches
 from vizion3d.stereo.matchers.sgbm.certainty import Views, judge
 from vizion3d.stereo.matchers.sgbm.refinement import refine
 from vizion3d.stereo.matchers.sgbm.search import STEPS_A_PIXEL, places, search, search_right
+from vizion3d.stereo.matchers.sgbm.sigma import SIGMA_OF_CONFIDENCE
 from vizion3d.stereo.search_range import BEYOND_PX
 
 # Exposures that differ by less are left alone: so much the two views of one scene may differ.
@@ -32,6 +33,7 @@ class SgbmMatcher:
     device = torch.device("cpu")
     image_dtype = torch.uint8
     has_confidence = has_visibility = True
+    sigma_of_confidence = SIGMA_OF_CONFIDENCE
     max_size: tuple[int, int] | None = None
     min_side = 10
     # What close-range robot and benchmark pairs need.
