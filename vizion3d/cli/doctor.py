@@ -84,8 +84,8 @@ def _run_on_files(options: argparse.Namespace) -> int:
     for path in options.calib:
         if not Path(path).is_file():
             raise InputError(f"--calib: there is no file {path}")
-    size = left.shape[1], left.shape[0]
-    rig, calibrations, findings = _load_rig(options, size)
+    size_wh = left.shape[1], left.shape[0]
+    rig, calibrations, findings = _load_rig(options, size_wh)
     prediction = None
     if rig and left.shape == right.shape:
         prediction = StereoDepthEstimator("sgbm").estimate(left, right, rig)
@@ -96,7 +96,7 @@ def _run_on_files(options: argparse.Namespace) -> int:
 
 
 def _load_rig(
-    options: argparse.Namespace, size: tuple[int, int]
+    options: argparse.Namespace, size_wh: tuple[int, int]
 ) -> tuple[StereoRig | None, tuple[Calibration, Calibration] | None, list[Finding]]:
     """The rig and what it is made of, None if the files describe none, and what there is to say about the files."""
     from vizion3d.calibration_files import load_calibrations
@@ -107,18 +107,18 @@ def _load_rig(
 
     images = options.left, options.right
     try:
-        left, right = load_calibrations(options.calib, size, images=images, cameras=options.cameras)
+        left, right = load_calibrations(options.calib, size_wh, images=images, cameras=options.cameras)
     except CalibrationError as error:
         return None, None, [Finding("error", "calibration", str(error))]  # the message holds the advice
     try:
-        rig = StereoRig.from_calibrations(left, right, size)
+        rig = StereoRig.from_calibrations(left, right, size_wh)
     except CalibrationError as error:
         try:
             # Swapped cameras are put right, so that the images can be judged by themselves.
-            rig = StereoRig.from_calibrations(right, left, size)
+            rig = StereoRig.from_calibrations(right, left, size_wh)
         except CalibrationError:
             return None, None, [Finding("error", "calibration", str(error))]
         swapped = Finding("error", "calibration", "the right camera is given first", "exchange the two files of --calib")
         return rig, (right, left), [swapped]
-    findings = [Finding("ok", "calibration", "describes a stereo rig"), check_calibrated_size(left, size)]
+    findings = [Finding("ok", "calibration", "describes a stereo rig"), check_calibrated_size(left, size_wh)]
     return rig, (left, right), findings

@@ -120,10 +120,10 @@ def check_pair(
     one_camera = _check_one_camera(left_rgb, right_rgb, matches)
     if one_camera.level == "error":
         return _with(check, one_camera)
-    size = left_rgb.shape[1], left_rgb.shape[0]
-    row_findings = _check_rows(rows, size)
+    size_wh = left_rgb.shape[1], left_rgb.shape[0]
+    row_findings = _check_rows(rows, size_wh)
     if any(finding.is_fault for finding in row_findings):
-        advice = _advice_on_rows(rows, matches, calibrations, size, rectify_by)
+        advice = _advice_on_rows(rows, matches, calibrations, size_wh, rectify_by)
         row_findings = [dataclasses.replace(finding, advice=advice if finding.is_fault else "") for finding in row_findings]
     check = _with(check, one_camera, *row_findings)
     limits = limits or ValidityLimits()
@@ -178,12 +178,12 @@ def _check_one_camera(left_rgb: np.ndarray, right_rgb: np.ndarray, matches: np.n
     return Finding("warning", "cameras", value, advice, passing=True)
 
 
-def _check_rows(rows: RowReport, size: tuple[int, int]) -> list[Finding]:
+def _check_rows(rows: RowReport, size_wh: tuple[int, int]) -> list[Finding]:
     """What offset, turn and scale make of the rows, the latter two at the edge of an image of this (width, height)."""
     level: Level = "error" if rows.typical_px > _UNRECTIFIED_ROWS_PX else "warning"
     offset_px = abs(rows.offset_px)
-    roll_px = abs(math.tan(math.radians(rows.roll_deg))) * size[0] / 2
-    scale_px = abs(rows.vertical_scale - 1) * size[1] / 2
+    roll_px = abs(math.tan(math.radians(rows.roll_deg))) * size_wh[0] / 2
+    scale_px = abs(rows.vertical_scale - 1) * size_wh[1] / 2
     certain = abs(rows.roll_deg) > _SURE * rows.roll_error_deg, abs(rows.vertical_scale - 1) > _SURE * rows.scale_error
     offset = f"the right image is {offset_px:.2f} px {'lower' if rows.offset_px > 0 else 'higher'}"
     roll = f"the right image is turned by {rows.roll_deg:+.2f} deg, {roll_px:.1f} px at the edge"
@@ -199,7 +199,7 @@ def _advice_on_rows(
     rows: RowReport,
     matches: np.ndarray,
     calibrations: tuple[Calibration, Calibration] | None,
-    size: tuple[int, int],
+    size_wh: tuple[int, int],
     rectify_by: str | None,
 ) -> str:
     """What to do about rows that do not line up: rectify raw images, or calibrate cameras that have moved."""
@@ -208,7 +208,7 @@ def _advice_on_rows(
         return f"the images were rectified with this calibration, so {moved}"
     if calibrations is None:
         return f"rectify the images with this calibration if they are raw; otherwise {moved}"
-    after = rectified_matches(matches, calibrations, size)
+    after = rectified_matches(matches, calibrations, size_wh)
     if after is None:
         return f"rectify the images if they are raw, with the calibration of their lenses; otherwise {moved}"
     after_px = RowReport.from_matches(after).typical_px

@@ -124,8 +124,8 @@ def recalibrate(pairs: Sequence[Pair], left: Calibration, right: Calibration) ->
         InputError: there is no pair, or the sizes differ.
         CalibrationError: see `fit_turn`, or the calibration describes no rig.
     """
-    size = _common_size(pairs)
-    left, former = left.for_image(size), right.for_image(size)
+    size_wh = _common_size(pairs)
+    left, former = left.for_image(size_wh), right.for_image(size_wh)
     right = former
     for searched_rows in _SEARCHED_ROWS:
         matches = rectified_matches(pairs, left, right, searched_rows)

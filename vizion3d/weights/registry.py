@@ -4,7 +4,7 @@
 import difflib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Literal
 
@@ -37,7 +37,6 @@ class WeightsRecord:
         sha256: digest in hex where somebody of this project has fetched and loaded the file, else None: nothing of the record
             is verified then (see `vizion3d.weights.integrity`).
         max_depth_m: Depth in metres that the network's output 1.0 stands for; None for relative depth and for stereo.
-        notes: one line for people.
         sha256_begins: how the digest begins by others' reports, which `weights verify --online` compares; "" if there are none.
     """
 
@@ -52,7 +51,6 @@ class WeightsRecord:
     approx_bytes: int
     sha256: str | None
     max_depth_m: float | None
-    notes: str
     sha256_begins: str = ""
 
     @property
@@ -75,11 +73,7 @@ _DEPTH_ANYTHING_V2 = {
 }
 # place: (training set, largest depth in metres)
 _METRIC = {"indoor": ("Hypersim", 20.0), "outdoor": ("VKITTI", 80.0)}
-# variant: note
-_DEPTH_ANYTHING_3 = {
-    "metric": "metres, with the focal length of the camera; sky has none",
-    "mono": "relative depth (not inverse depth); sky has none",
-}
+_DEPTH_ANYTHING_3 = "metric", "mono"
 # size: (file, parameters)
 _S2M2 = {
     "S": ("CH128NTR1.pth", 26_501_043),
@@ -101,12 +95,11 @@ def _depth_anything_v2(size: str, place: str | None = None) -> WeightsRecord:
     basis = f"the authors' README names {licence} for this size"
     if place is None:
         name, repo, file = f"depth-anything-v2-{size}", "Depth-Anything-V2", f"depth_anything_v2_{encoder}.pth"
-        max_depth_m, notes = None, "relative inverse depth"
+        max_depth_m = None
     else:
         training_set, max_depth_m = _METRIC[place]
         name, repo = f"depth-anything-v2-metric-{place}-{size}", f"Depth-Anything-V2-Metric-{training_set}"
         file = f"depth_anything_v2_metric_{training_set.lower()}_{encoder}.pth"
-        notes = f"metres, trained on {training_set} up to {max_depth_m:.0f} m"
         if licence == APACHE:
             commercial_use = "unclear"
         basis = f"the authors name {licence} for the relative network of this size and nothing for the metric files"
@@ -122,7 +115,6 @@ def _depth_anything_v2(size: str, place: str | None = None) -> WeightsRecord:
         approx_bytes=4 * parameters,
         sha256=None,
         max_depth_m=max_depth_m,
-        notes=notes,
     )
 
 
@@ -140,7 +132,6 @@ def _depth_anything_3(variant: str) -> WeightsRecord:
         approx_bytes=4 * 334_171_394,
         sha256=None,
         max_depth_m=None,
-        notes=_DEPTH_ANYTHING_3[variant],
     )
 
 
@@ -158,7 +149,6 @@ def _s2m2(size: str) -> WeightsRecord:
         approx_bytes=4 * parameters,
         sha256=None,
         max_depth_m=None,
-        notes="stereo disparity",
     )
 
 
@@ -178,15 +168,13 @@ def _las2(size: str) -> WeightsRecord:
         approx_bytes=4 * numbers,
         sha256=None,
         max_depth_m=None,
-        notes="stereo disparity, 0 to 188 px of the matched image",
         sha256_begins=sha256_begins,
     )
 
 
 def _vizion3d_release(name: str, like: WeightsRecord, file: str) -> WeightsRecord:
     """The copy of a published file that the vizion3D 1.0 release hosts; its terms are those of the original."""
-    fields = {**vars(like), "name": name, "file_name": file, "url": _RELEASE.format(file=file)}
-    return WeightsRecord(**{**fields, "notes": f"{like.name} as hosted by the vizion3D release essentials-v1"})
+    return replace(like, name=name, file_name=file, url=_RELEASE.format(file=file))
 
 
 RECORDS: tuple[WeightsRecord, ...] = (

@@ -65,7 +65,7 @@ class Fusion(nn.Module):
         self.output_conv2 = _output(width // 2)
         self.sky_output_conv2 = _output(width // 2) if config.sky else None
 
-    def forward(self, pyramid: list[Tensor], size: tuple[int, int]) -> Tensor:
+    def forward(self, pyramid: list[Tensor], size_hw: tuple[int, int]) -> Tensor:
         map1 = self.layer1_rn(pyramid[0])
         map2 = self.layer2_rn(pyramid[1])
         map3 = self.layer3_rn(pyramid[2])
@@ -75,7 +75,7 @@ class Fusion(nn.Module):
         path = self.refinenet3(path, map3, map2.shape[-2:])
         path = self.refinenet2(path, map2, map1.shape[-2:])
         path = self.refinenet1(path, map1, (2 * height, 2 * width))
-        features = resize_corners(self.output_conv1(path), size)
+        features = resize_corners(self.output_conv1(path), size_hw)
         value = self.output_conv2(features)
         return value if self.sky_output_conv2 is None else torch.cat([value, self.sky_output_conv2(features)], dim=1)
 
@@ -90,11 +90,11 @@ class FusionBlock(nn.Module):
         self.resConfUnit2 = ResidualUnit(width)
         self.out_conv = nn.Conv2d(width, width, 1)
 
-    def forward(self, path: Tensor, finer: Tensor | None, size: tuple[int, int]) -> Tensor:
+    def forward(self, path: Tensor, finer: Tensor | None, size_hw: tuple[int, int]) -> Tensor:
         if finer is not None:
             path = path + self.resConfUnit1(finer)
         # The 1 x 1 convolution and the resizing commute; on the smaller map it costs a quarter.
-        return resize_corners(self.out_conv(self.resConfUnit2(path)), size)
+        return resize_corners(self.out_conv(self.resConfUnit2(path)), size_hw)
 
 
 class ResidualUnit(nn.Module):
@@ -114,6 +114,6 @@ def _output(width: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(width, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 1, 1))
 
 
-def resize_corners(x: Tensor, size: tuple[int, int]) -> Tensor:
+def resize_corners(x: Tensor, size_hw: tuple[int, int]) -> Tensor:
     """Bilinear resizing of (B, C, h, w) that keeps the centres of the corner pixels in place."""
-    return F.interpolate(x, size, mode="bilinear", align_corners=True)
+    return F.interpolate(x, size_hw, mode="bilinear", align_corners=True)

@@ -41,24 +41,24 @@ def network_size(height: int, width: int, input_size: int = 518) -> tuple[int, i
         raise InputError(f"the picture is {height} x {width} px; height and width must be at least 1")
     if input_size < 1:
         raise InputError(f"input_size is {input_size}; it must be a positive number of px, for example 518")
-    size = _unbounded_size(height, width, input_size)
-    if _patches(size) > MAX_PATCHES:
+    size_hw = _unbounded_size(height, width, input_size)
+    if _patches(size_hw) > MAX_PATCHES:
         smaller = range((input_size - 1) // PATCH * PATCH, 0, -PATCH)
         fitting = next((s for s in smaller if _patches(_unbounded_size(height, width, s)) <= MAX_PATCHES), None)
         advice = "crop the picture" if fitting is None else f"crop the picture or use input_size={fitting} or less"
         raise InputError(
             f"a picture of {height} x {width} px at input_size={input_size} needs a network input of "
-            f"{size[0]} x {size[1]} px, {_patches(size)} patches; at most {MAX_PATCHES} are allowed: {advice}"
+            f"{size_hw[0]} x {size_hw[1]} px, {_patches(size_hw)} patches; at most {MAX_PATCHES} are allowed: {advice}"
         )
-    return size
+    return size_hw
 
 
-def prepare_image(image: Tensor, size: tuple[int, int]) -> Tensor:
+def prepare_image(image: Tensor, size_hw: tuple[int, int]) -> Tensor:
     """Resize and normalise a picture.
 
     Args:
         image: (H, W, 3) uint8, RGB. Move it to the device first: bytes are a quarter of the floats.
-        size: network height and width from `network_size`.
+        size_hw: network height and width from `network_size`.
 
     Returns:
         (1, 3, h, w) float32 on the device of `image`.
@@ -71,7 +71,7 @@ def prepare_image(image: Tensor, size: tuple[int, int]) -> Tensor:
     # Neither antialiased nor clamped, even when shrinking: the network was trained on pictures resized like this.
     # On Apple's GPUs older torch has no bicubic resizing.
     source = x.cpu() if x.device.type == "mps" else x
-    x = F.interpolate(source, size, mode="bicubic", align_corners=False, antialias=False).to(x.device)
+    x = F.interpolate(source, size_hw, mode="bicubic", align_corners=False, antialias=False).to(x.device)
     return normalised(x)
 
 
@@ -103,17 +103,17 @@ def _mean_and_deviation(device: torch.device) -> tuple[Tensor, Tensor]:
     return mean, deviation
 
 
-def resize_depth(depth: Tensor, size: tuple[int, int]) -> Tensor:
+def resize_depth(depth: Tensor, size_hw: tuple[int, int]) -> Tensor:
     """Bring depth maps from network size to picture size.
 
     Args:
         depth: (B, h, w), the network's output.
-        size: picture height and width.
+        size_hw: picture height and width.
 
     Returns:
         (B, H, W) float32 on the device of `depth`.
     """
-    return resize_corners(depth.float()[:, None], size)[:, 0]
+    return resize_corners(depth.float()[:, None], size_hw)[:, 0]
 
 
 def _unbounded_size(height: int, width: int, input_size: int) -> tuple[int, int]:
@@ -127,5 +127,5 @@ def _unbounded_size(height: int, width: int, input_size: int) -> tuple[int, int]
     return side(height), side(width)
 
 
-def _patches(size: tuple[int, int]) -> int:
-    return (size[0] // PATCH) * (size[1] // PATCH)
+def _patches(size_hw: tuple[int, int]) -> int:
+    return (size_hw[0] // PATCH) * (size_hw[1] // PATCH)

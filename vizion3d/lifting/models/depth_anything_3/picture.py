@@ -56,14 +56,14 @@ def prepare_image(image: Tensor, long_side: int = LONG_SIDE) -> Tensor:
     return normalised(as_floats(torch.from_numpy(pixels).to(image.device)))
 
 
-def resize_maps(maps: tuple[Tensor, ...], size: tuple[int, int]) -> tuple[Tensor, ...]:
+def resize_maps(maps: tuple[Tensor, ...], size_hw: tuple[int, int]) -> tuple[Tensor, ...]:
     """Bring (B, h, w) maps to picture size (B, H, W), by the areas of pixels as the picture was."""
-    return F.interpolate(torch.stack(maps, dim=1), size, mode="bilinear", align_corners=False).unbind(1)
+    return F.interpolate(torch.stack(maps, dim=1), size_hw, mode="bilinear", align_corners=False).unbind(1)
 
 
-def network_focal_px(camera: PinholeCamera, size: tuple[int, int]) -> float:
+def network_focal_px(camera: PinholeCamera, size_hw: tuple[int, int]) -> float:
     """The focal length of a camera in the pixels of the network, which sees the picture at this (height, width)."""
-    inside = camera.scaled(size[1] / camera.width, size[0] / camera.height)
+    inside = camera.scaled(size_hw[1] / camera.width, size_hw[0] / camera.height)
     return (inside.fx + inside.fy) / 2
 
 
