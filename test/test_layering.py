@@ -86,9 +86,10 @@ ROS = {
     # plain Python of the live door
     "worker": "",
     "pair_watch": "core.stereo",
-    "diagnostics": "",
+    "event_rate": "",
+    "diagnostics": "event_rate",
     "logs": "",
-    "arrivals": "",
+    "arrivals": "event_rate",
     "rate_limit": "",
     "model_facts": "core.options core.runtime core.stereo core.weights",
     # the live door

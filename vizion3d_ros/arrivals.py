@@ -6,6 +6,8 @@ from __future__ import annotations
 import statistics
 from collections import Counter, deque
 
+from vizion3d_ros.event_rate import EventRate
+
 _STEPS = 8
 _PATIENCE = 3  # periods without a message that mean that something is wrong
 
@@ -28,6 +30,7 @@ class Arrivals:
         self._started_s = 0.0
         self._last_s: dict[str, float] = {}
         self._steps_s: dict[str, deque[float]] = {}
+        self._rates: dict[str, EventRate] = {}
 
     def start(self, now_s: float) -> None:
         """Begin to wait; what the rates were is still known."""
@@ -37,9 +40,14 @@ class Arrivals:
     def add(self, topic: str, now_s: float) -> None:
         """A message has come."""
         self.counts[topic] += 1
+        self._rates.setdefault(topic, EventRate()).add(now_s)
         if topic in self._last_s:
             self._steps_s.setdefault(topic, deque(maxlen=_STEPS)).append(now_s - self._last_s[topic])
         self._last_s[topic] = now_s
+
+    def rate_hz(self, topic: str, now_s: float) -> float:
+        """Messages a second now."""
+        return self._rates[topic].hz(now_s) if topic in self._rates else 0.0
 
     def patience_s(self, topic: str) -> float:
         """How long the next message may take."""

@@ -438,7 +438,8 @@ class DepthNode(ManagedNode, Generic[S, E]):
         values: dict[str, Any] = {
             "lifecycle": self.state,
             "state": "listened to" if self._inputs.active else "idle, no listener",
-            "rate (Hz)": f"{diagnostics.rate_hz():.2f}",
+            **{f"rate in, {topic} (Hz)": f"{rate:.2f}" for topic, rate in self._inputs.rates_hz().items()},
+            "rate out (Hz)": f"{diagnostics.rate_hz():.2f}",
             **self._model_facts,
             "runs as": runs_as,
             "frames received": self._inputs.frames,

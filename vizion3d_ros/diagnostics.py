@@ -10,14 +10,14 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from vizion3d_ros.event_rate import EventRate
+
 _WINDOW = 200
 # Durations are told until so long after the last one, or so many times their usual distance; of the first one: so long.
 _TOLD_S = 10.0
 _TOLD_PERIODS = 3
 _TOLD_FIRST_S = 60.0
-_MAX_FINISHED = 5000  # more than a camera gives in the seconds over which the rate is taken
 _REPEAT_WARNING_S = 10.0
-_SLOWEST_S = 60.0  # without a frame, after which there is no rate
 
 
 class FrameDiagnostics:
@@ -39,7 +39,7 @@ class FrameDiagnostics:
         self.error = ""
         self._lock = threading.Lock()
         self._durations: dict[str, deque[tuple[float, float]]] = defaultdict(lambda: deque(maxlen=_WINDOW))
-        self._finished: deque[float] = deque(maxlen=_MAX_FINISHED)
+        self._rate = EventRate()
         self._last_warned_s: dict[str, float] = {}
 
     @contextmanager
@@ -63,7 +63,7 @@ class FrameDiagnostics:
         with self._lock:
             self.frames += 1
             self.error = ""
-            self._finished.append(time.monotonic())
+            self._rate.add(time.monotonic())
 
     def frame_failed(self, error: str) -> None:
         """Count a frame that was not finished."""
@@ -90,17 +90,10 @@ class FrameDiagnostics:
                 self._last_warned_s[about] = now
         return due
 
-    def rate_hz(self, window_s: float = 5.0) -> float:
-        """Frames a second over the last `window_s` seconds; of slower ones by the time between the last two."""
-        now = time.monotonic()
+    def rate_hz(self) -> float:
+        """Frames a second now."""
         with self._lock:
-            finished = list(self._finished)
-        recent = sum(now - one < window_s for one in finished)
-        if recent < 2 and len(finished) > 1:
-            period_s = finished[-1] - finished[-2]
-            if now - finished[-1] < min(_TOLD_PERIODS * period_s, _SLOWEST_S):
-                return 1 / period_s
-        return recent / window_s
+            return self._rate.hz(time.monotonic())
 
     def percentiles_ms(self) -> dict[str, tuple[float, float, float]]:
         """(p50, p95, largest) milliseconds by stage, over the last 200 frames; none of stages that nothing goes through now."""

@@ -96,6 +96,11 @@ class SyncedInputs:
         """Messages so far, by topic."""
         return {topic: self._watch.arrivals.counts[topic] for topic in self._types}
 
+    def rates_hz(self) -> dict[str, float]:
+        """Messages a second now, by topic."""
+        now_s = time.monotonic()
+        return {topic: self._watch.arrivals.rate_hz(topic, now_s) for topic in self._types}
+
     @property
     def dropped(self) -> Counter[str]:
         """Images that were given up, by the reason."""

@@ -131,6 +131,9 @@ def test_a_life_from_a_bad_path_to_shutdown(ros, vits_file):
     values = values_of(manager.next_status())
     assert values["lifecycle"] == "inactive" and values["frames waiting or in work"] == "0"
     assert int(values["frames received"]) == become_of_frames(values) > 0
+    dropped = sum(int(value) for key, value in values.items() if key.startswith("dropped image"))
+    assert int(values["received image_raw"]) == int(values["frames received"]) + dropped
+    assert float(values["rate in, image_raw (Hz)"]) > 0 < float(values["rate out (Hz)"])
     assert camera.get_subscription_count() == 0 and len(depths) == count
     assert manager.change(Transition.TRANSITION_ACTIVATE)
     ros.wait_for(depths_come, "depth again")
