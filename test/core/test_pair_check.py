@@ -105,7 +105,7 @@ def test_results_check_when_they_are_asked(frame: StereoFrame, rig: StereoRig, m
 
 
 def test_the_limit_of_rows_is_the_readmes() -> None:
-    assert f"within {MAX_ROWS_PX:g} pixels" in (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert f"within {MAX_ROWS_PX:g} pixels" in (Path(__file__).parents[2] / "docs/nodes.md").read_text(encoding="utf-8")
 
 
 # Causes

@@ -37,14 +37,19 @@ def main(arguments: list[str] | None = None) -> int:
         return 141
 
 
-def _run(arguments: list[str] | None) -> int:
+def make_parser() -> argparse.ArgumentParser:
+    """The command with its subcommands, those of other packages among them; what is parsed has `run`."""
     parser = argparse.ArgumentParser(prog="vizion3d", description="Camera images to depth, disparity and point clouds.")
     parser.add_argument("--version", action="version", version=f"vizion3d {vizion3d.__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     further = (entry.load() for entry in entry_points(group="vizion3d.commands"))
     for module in (mono, stereo, eval, weights, engine, bench, doctor, calib, recalibrate, *further):
         module.add_parser(subparsers)
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def _run(arguments: list[str] | None) -> int:
+    options = make_parser().parse_args(arguments)
     wait_passively()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be in the encoding of the terminal
