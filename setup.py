@@ -38,6 +38,7 @@ setup(
         ],
         "open3d": ["open3d"],
         "bag": ["rosbags"],
+        "view": ["foxglove-sdk", "rosbags"],
         # Engines, with what builds them; on a robot that only runs them openvino or onnxruntime alone does.
         "openvino": ["openvino", "onnx", "onnxscript"],
         "onnx": ["onnxruntime", "onnx", "onnxscript"],
@@ -47,6 +48,8 @@ setup(
             "pytest",
             "pytest-xdist",
             "hypothesis",
+            "foxglove-sdk",
+            "websockets",
             "onnx",
             "onnxruntime",
             "onnxscript",
@@ -79,6 +82,7 @@ setup(
             "topics = vizion3d_ros.commands.topics",
             "sample = vizion3d_ros.commands.sample",
             "bag = vizion3d_ros.commands.bag",
+            "view = vizion3d_ros.commands.view",
         ],
     },
 )

@@ -73,12 +73,12 @@ ROS = {
     "bag": "core.bit_depth core.calibration_files core.camera core.cli core.errors core.lifting core.rectify "
     "core.runtime core.stereo camera_infos camera_topics conversions messages mono_frames pairing settings stereo_frames cv2 "
     "numpy rosbags yaml",
-    "bag.player": "core.errors bag bag.round_trip camera_topics compressed_images fast_dds program builtin_interfaces "
+    "bag.player": "core.errors bag bag.round_trip camera_topics compressed_images fast_dds graph program builtin_interfaces "
     "rclpy rosgraph_msgs sensor_msgs",
     "bag.round_trip": "rcl_interfaces rclpy",
     # subcommands of `vizion3d`, and the doctor for robots and recordings
     "commands": "core.camera core.cli core.errors core.option_records core.runtime core.synthetic core.weights bag doctor "
-    "parameters settings rosbags numpy",
+    "parameters settings view rosbags numpy",
     "doctor": "core.bit_depth core.calibration_files core.camera core.errors core.options core.rectify core.stereo bag "
     "camera_topics conversions fast_dds graph mono_frames program settings stereo_frames numpy rclpy sensor_msgs",
     "commands.bench": "core.errors core.option_records core.options core.stereo core.weights conversions demo fast_dds "
@@ -110,6 +110,8 @@ ROS = {
     "rigs": "core.errors core.option_records core.options mono_frames parameters settings stereo_frames yaml",
     "multi": "core.errors core.runtime depth_node mono_depth_node program rigs stereo_depth_node worker rclpy",
     "launching": "core.option_records parameters launch launch_ros yaml",
+    # `vizion3d view`; only its `live` needs rclpy
+    "view": "core.cli core.errors bag camera_topics fast_dds graph program foxglove rclpy rosbags",
     # stand-ins for those without a robot
     "demo": f"core.__version__ core.camera core.evaluate core.images core.option_records core.synthetic "
     f"core.visualize conversions inputs pairing parameters program {MESSAGES} diagnostic_msgs cv2 numpy rclpy",

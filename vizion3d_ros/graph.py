@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -88,3 +89,12 @@ def _transport(wanted: str, there: str) -> str:
 def type_name(kind: type) -> str:
     """A message type as the graph names it: sensor_msgs/msg/Image."""
     return f"{kind.__module__.partition('.')[0]}/msg/{kind.__name__}"
+
+
+def find_message_type(type_name: str) -> type | None:
+    """The Python class of a ROS type such as "sensor_msgs/msg/Image"; None where its package is not installed."""
+    package, _, name = type_name.partition("/msg/")
+    try:
+        return getattr(importlib.import_module(f"{package}.msg"), name)
+    except (ImportError, AttributeError):
+        return None

@@ -27,10 +27,11 @@ from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
 
 from vizion3d.errors import DependencyError, InputError  # noqa: E402
 from vizion3d_ros import fast_dds  # noqa: E402
-from vizion3d_ros.bag.player import find_message_type, main  # noqa: E402
+from vizion3d_ros.bag.player import main  # noqa: E402
 from vizion3d_ros.bag.reader import BagReader  # noqa: E402
 from vizion3d_ros.conversions import rgb_from_image  # noqa: E402
 from vizion3d_ros.demo.domains import reserved_domain  # noqa: E402
+from vizion3d_ros.graph import find_message_type  # noqa: E402
 
 REPOSITORY = Path(__file__).parents[2]
 BAGS = Path(os.environ.get("VIZION3D_TEST_DATA", REPOSITORY.parent / "shared" / "data")) / "bags"

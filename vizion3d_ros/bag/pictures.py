@@ -89,7 +89,9 @@ class _Reader:
 
     def _info(self, topic: str, stamp_ns: int) -> bytes:
         calibration = self._calibrations[self._infos.index(topic)]
-        return bytes(serialize(conversions.camera_info_from_calibration(calibration, _header(stamp_ns)), INFO_TYPE))
+        return bytes(
+            serialize(conversions.camera_info_from_calibration(calibration, _header(stamp_ns, topic.split("/")[1])), INFO_TYPE)
+        )
 
 
 class PictureReader(_Reader):

@@ -19,7 +19,6 @@ if __name__ == "__main__":  # before the slow imports, for Ctrl-C to be quiet du
     program.bag_player()
 
 import argparse
-import importlib
 import math
 import sys
 import time
@@ -45,6 +44,7 @@ from vizion3d_ros import compressed_images, fast_dds
 from vizion3d_ros.bag.reader import BagReader, BagTopic
 from vizion3d_ros.bag.round_trip import round_trip
 from vizion3d_ros.camera_topics import IMAGE_TYPE
+from vizion3d_ros.graph import find_message_type
 from vizion3d_ros.program import check_arguments, end
 
 MAX_LAG_NS = 100_000_000
@@ -53,15 +53,6 @@ LOOP_GAP_S = 0.1  # keeps the last message of a pass and the first of the next f
 ACK_TIMEOUT_S = 5.0
 POLL_S = 0.02
 LATCHED_QOS = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-
-
-def find_message_type(type_name: str) -> type | None:
-    """The Python class of a ROS type such as "sensor_msgs/msg/Image"; None where its package is not installed."""
-    package, _, name = type_name.partition("/msg/")
-    try:
-        return getattr(importlib.import_module(f"{package}.msg"), name)
-    except (ImportError, AttributeError):
-        return None
 
 
 class BagPlayer:

@@ -23,7 +23,7 @@ from vizion3d_ros.bag.pipelines import Pipeline
 from vizion3d_ros.bag.plan import INFO, Plan, images_of
 from vizion3d_ros.bag.reader import BagReader
 from vizion3d_ros.bag.serialized import deserialize
-from vizion3d_ros.bag.writer import copied_topic, output_topic
+from vizion3d_ros.bag.writer import RecordedTopic, copied_topic, output_topic
 from vizion3d_ros.camera_topics import (
     COMPRESSED,
     COMPRESSED_TYPE,
@@ -235,7 +235,7 @@ def make_job(
     chosen = _chosen(pipeline, only, forms)
     root = f"/{namespace.strip('/')}" if namespace else _common_namespace(cameras)
     outputs = {topic: posixpath.join(root, topic) for topic in chosen}
-    copied = [topic for name in bag.topics if copy_inputs and (topic := copied_topic(bag.connections[name])) is not None]
+    copied = [topic for name in bag.topics if copy_inputs and (topic := _copied(bag, name)) is not None]
     if twice := {*outputs.values()} & {topic.name for topic in copied}:
         raise InputError(f"{', '.join(sorted(twice))} is in the recording already; give --namespace for what is new")
     kinds = pipeline.topics | pipeline.views
@@ -261,6 +261,12 @@ def make_job(
 def short_name(topic: str) -> str:
     """What --only calls an output: "depth" for depth/image_rect and its camera_info."""
     return _SHORT.get(topic, topic.partition("/")[0])
+
+
+def _copied(bag: Any, name: str) -> RecordedTopic | None:
+    """A topic of the input as it is written again; of pictures, which nobody published, as if a node had."""
+    connection = bag.connections.get(name)
+    return copied_topic(connection) if connection else output_topic(name, bag.topics[name].type_name)
 
 
 def _chosen(pipeline: Pipeline, only: Sequence[str], forms: Sequence[str]) -> list[str]:
