@@ -54,6 +54,17 @@ def test_only_given_arguments_override_the_parameter_file():
     assert overrides(rviz, 0) == {"use_sim_time": True}
 
 
+def test_the_rigs_of_a_file_start_by_themselves_or_wait_for_a_manager():
+    for given, expected in (({}, True), ({"autostart": "false"}, False)):
+        context = LaunchContext()
+        context.launch_configurations.update({"config": "rigs.yaml"} | given)
+        *declared, node = describe("multi").entities
+        for argument in declared:
+            argument.execute(context)
+        parameters = evaluate_parameters(context, node._Node__parameters)
+        assert parameters[0] == {"autostart": expected, "use_sim_time": False}
+
+
 def overrides(node: Node, index: int = 1) -> dict[str, object]:
     """What the node is given besides its parameter file."""
     context = LaunchContext()

@@ -12,11 +12,9 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticStatus
+from lifecycle_manager import Manager
 from lifecycle_msgs.msg import State, Transition
-from lifecycle_msgs.srv import ChangeState, GetState
-from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
-from rcl_interfaces.srv import SetParameters
 from ros_harness import make_header
 from sensor_msgs.msg import Image
 
@@ -25,48 +23,7 @@ from vizion3d_ros.multi import make_node
 from vizion3d_ros.rigs import Rig
 from vizion3d_ros.worker import Worker
 
-NODE = "/mono_depth_node"
 PICTURE = np.random.default_rng(3).integers(0, 255, (90, 120, 3), dtype=np.uint8)
-
-
-class Manager:
-    """Does what Nav2's lifecycle manager does, over the same services, and looks on."""
-
-    def __init__(self, ros, node: str = NODE) -> None:
-        self._ros = ros
-        self._clients = {
-            kind: ros.node.create_client(kind, f"{node}/{name}")
-            for kind, name in ((ChangeState, "change_state"), (GetState, "get_state"), (SetParameters, "set_parameters"))
-        }
-        self._statuses: list[DiagnosticStatus] = []
-        take = lambda message: self._statuses.extend(one for one in message.status if one.name == f"{node[1:]}: depth")  # noqa: E731
-        ros.node.create_subscription(DiagnosticArray, "/diagnostics", take, 20)
-
-    def _call(self, kind: type, request):
-        client = self._clients[kind]
-        self._ros.wait_for(client.service_is_ready, f"a service {kind.__name__}")
-        future = client.call_async(request)
-        self._ros.wait_for(future.done, f"an answer of {kind.__name__}")
-        return future.result()
-
-    def change(self, transition: int) -> bool:
-        return self._call(ChangeState, ChangeState.Request(transition=Transition(id=transition))).success
-
-    def state(self) -> int:
-        return self._call(GetState, GetState.Request()).current_state.id
-
-    def set(self, name: str, text: str) -> str:
-        """Set a parameter; why that is refused."""
-        value = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=text)
-        return (
-            self._call(SetParameters, SetParameters.Request(parameters=[Parameter(name=name, value=value)])).results[0].reason
-        )
-
-    def next_status(self) -> DiagnosticStatus:
-        """The second that is made from now on: nothing of it is from before."""
-        self._statuses.clear()
-        self._ros.wait_for(lambda: len(self._statuses) > 1, "two statuses")
-        return self._statuses[-1]
 
 
 def values_of(status: DiagnosticStatus) -> dict[str, str]:
@@ -85,7 +42,7 @@ def test_a_life_from_a_bad_path_to_shutdown(ros, vits_file):
         "mono_depth_node", parameters={"autostart": False, "model": "absent.pth", "input_size": 126, "device": "cpu"}
     )
     manager, camera, depths = (
-        Manager(ros),
+        Manager(ros, "/mono_depth_node"),
         ros.node.create_publisher(Image, "image_raw", 5),
         ros.listen("depth/image_raw", Image),
     )

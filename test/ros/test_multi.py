@@ -13,9 +13,11 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from frame_door import fields_of
+from lifecycle_manager import Manager
+from lifecycle_msgs.msg import Transition
 from rclpy.executors import SingleThreadedExecutor
 from ros_harness import make_header
-from sensor_msgs.msg import CameraInfo
+from sensor_msgs.msg import CameraInfo, Image
 
 from vizion3d.camera import PinholeCamera, StereoRig
 from vizion3d.errors import WeightsError
@@ -168,6 +170,35 @@ def test_rigs_with_one_model_share_it(ros, s2m2_file, tmp_path, monkeypatch):
         for node in nodes:
             node.destroy_node()
         assert worker.stop(5)
+
+
+def test_a_rig_is_managed_alone(ros, tmp_path):
+    path = tmp_path / "rigs.yaml"
+    absent = "parameters: {autostart: false, model: absent.pth}"
+    path.write_text(f"rigs:\n  front: {{kind: stereo}}\n  rear:\n    kind: stereo\n    {absent}\n")
+    multi, manager, stamp = ros.start("multi", str(path)), Manager(ros, "/rear/stereo_depth_node"), START_NS
+    cameras = {name: DrawnCamera(ros, name) for name in RIGS}
+    depths = {name: ros.listen(f"/{name}/depth/image_rect", Image) for name in RIGS}
+
+    def depth_comes(name: str) -> bool:
+        nonlocal stamp
+        stamp += 10**8
+        count = len(depths[name])
+        for camera in cameras.values():
+            camera.send(stamp)
+        ros.spin_for(0.05)
+        return len(depths[name]) > count
+
+    assert not manager.change(Transition.TRANSITION_CONFIGURE) and "configure failed: " in multi.log
+    ros.wait_for(lambda: depth_comes("front"), "depth of front")
+    assert manager.set("model", "sgbm") == "" and manager.change(Transition.TRANSITION_CONFIGURE)
+    assert manager.change(Transition.TRANSITION_ACTIVATE)
+    ros.wait_for(lambda: depth_comes("rear"), "depth of rear")
+    assert manager.change(Transition.TRANSITION_ACTIVE_SHUTDOWN)
+    ros.spin_for(0.3)
+    count = len(depths["rear"])
+    ros.wait_for(lambda: depth_comes("front"), "depth of front, still")
+    assert len(depths["rear"]) == count and multi.is_alive
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who manages a node of another process in tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
+from ros_harness import RosHarness
+
+
+class Manager:
+    """Does what Nav2's lifecycle manager does, over the same services, and looks on."""
+
+    def __init__(self, ros: RosHarness, node: str) -> None:
+        self._ros = ros
+        self._clients = {
+            kind: ros.node.create_client(kind, f"{node}/{name}")
+            for kind, name in ((ChangeState, "change_state"), (GetState, "get_state"), (SetParameters, "set_parameters"))
+        }
+        self._statuses: list[DiagnosticStatus] = []
+        self._name = f"{node[1:]}: depth"
+        ros.node.create_subscription(DiagnosticArray, "/diagnostics", self._take, 20)
+
+    def _take(self, message: DiagnosticArray) -> None:
+        self._statuses += [one for one in message.status if one.name == self._name]
+
+    def _call(self, kind: type, request: Any) -> Any:
+        client = self._clients[kind]
+        self._ros.wait_for(client.service_is_ready, f"a service {kind.__name__}")
+        future = client.call_async(request)
+        self._ros.wait_for(future.done, f"an answer of {kind.__name__}")
+        return future.result()
+
+    def change(self, transition: int) -> bool:
+        """Ask for a transition by its number; whether it succeeded."""
+        return self._call(ChangeState, ChangeState.Request(transition=Transition(id=transition))).success
+
+    def state(self) -> int:
+        """Number of the state."""
+        return self._call(GetState, GetState.Request()).current_state.id
+
+    def set(self, name: str, text: str) -> str:
+        """Set a parameter; why that is refused."""
+        value = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=text)
+        return (
+            self._call(SetParameters, SetParameters.Request(parameters=[Parameter(name=name, value=value)])).results[0].reason
+        )
+
+    def next_status(self) -> DiagnosticStatus:
+        """The second status from now on, of which nothing is from before."""
+        self._statuses.clear()
+        self._ros.wait_for(lambda: len(self._statuses) > 1, "two statuses")
+        return self._statuses[-1]
