@@ -282,9 +282,12 @@ class DepthNode(ManagedNode, Generic[S, E]):
 
     def listened(self, *topics: str) -> bool:
         """Whether anybody listens to one of these outputs, or to any at all; always if `lazy` is off, never while inactive."""
-        if not self._active or not self.settings.lazy:
-            return self._active
-        return any(self._outputs[topic].get_subscription_count() for topic in topics or self._outputs)
+        if self._active and not self.settings.lazy:
+            return True
+        return any(map(self._has_listener, topics or self._outputs))
+
+    def _has_listener(self, topic: str) -> bool:
+        return self._active and self._outputs[topic].get_subscription_count() > 0
 
     def publish(self, makers: dict[str, Callable[[], Any]]) -> None:
         """Make and publish the messages of the topics that somebody listens to."""
@@ -292,11 +295,7 @@ class DepthNode(ManagedNode, Generic[S, E]):
         with self.diagnostics.stage("publish"), torch.inference_mode():
             for topic, make in makers.items():
                 with self._publishing:
-                    wanted = (
-                        self._active and self._outputs[topic].get_subscription_count()
-                        if topic in views
-                        else self.listened(topic)
-                    )
+                    wanted = self._has_listener(topic) if topic in views else self.listened(topic)
                     if wanted and (topic != _CLOUD or self._cloud_is_due()):
                         message = make()
                         self._outputs[topic].publish(message)

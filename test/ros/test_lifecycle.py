@@ -70,6 +70,9 @@ def test_a_life_from_a_bad_path_to_shutdown(ros, vits_file):
     status = manager.next_status()
     assert status.level == DiagnosticStatus.ERROR and status.message.startswith("configure failed: ")
 
+    assert manager.set("device", "tpu") == "" and not manager.change(Transition.TRANSITION_CONFIGURE)
+    assert "tpu" in process.log and manager.set("device", "cpu") == ""
+
     # With a good path.
     assert manager.set("model", str(vits_file)) == ""
     assert manager.change(Transition.TRANSITION_CONFIGURE) and manager.state() == State.PRIMARY_STATE_INACTIVE
