@@ -141,7 +141,7 @@ def wide_lens_trouble(calibration: Calibration, image_size: tuple[int, int]) -> 
     if _Distortion.from_calibration(calibration) == _NO_DISTORTION:
         return ""
     stretch = metric_stretch(calibration, image_size)
-    largest = np.nanmax(stretch, initial=1.0)
+    largest = np.where(np.isnan(stretch), 1.0, stretch).max()
     if largest <= _MAX_STRETCH:
         return ""
     wrong = (stretch[np.isfinite(stretch)] > _MAX_STRETCH).mean()
