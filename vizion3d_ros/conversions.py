@@ -189,6 +189,18 @@ def disparity_color_image(prediction: StereoPrediction, limits: ValidityLimits, 
     return image_from_array(colors, "rgb8", header)
 
 
+def map_from_image(message: Image) -> np.ndarray:
+    """The (H, W) numbers of a map of ours, float32 or uint8; the inverse of `map_image`.
+
+    Raises:
+        InputError: the encoding is neither 32FC1 nor mono8, or size, step and amount of data do not fit together.
+    """
+    if message.encoding not in ("32FC1", "mono8"):
+        raise InputError(f'a map has encoding "{message.encoding}"; it must be 32FC1 or mono8')
+    dtype = np.dtype("u1") if message.encoding == "mono8" else np.dtype(">f4" if message.is_bigendian else "<f4")
+    return encodings.pixels(message, dtype, 1)
+
+
 def depth_from_image(message: Image) -> np.ndarray:
     """The (H, W) float32 metres of a depth image as REP 118 has it, NaN invalid; the inverse of `depth_image`.
 

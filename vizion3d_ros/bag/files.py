@@ -13,7 +13,7 @@ import numpy as np
 
 from vizion3d.cli.files import write_depth_png
 from vizion3d_ros.bag.writer import UNFINISHED
-from vizion3d_ros.conversions import cloud_from_message, depth_from_image
+from vizion3d_ros.conversions import cloud_from_message, depth_from_image, map_from_image
 
 FORMS = ("png", "ply", "npz")
 _ARRAYS = {"depth/sigma": "sigma_m"}
@@ -52,9 +52,7 @@ class FileWriter:
             if "ply" in self._forms:
                 cloud.write_ply(self._place / f"{name}_cloud.ply")
         elif not topic.endswith("camera_info"):
-            image = getattr(message, "image", message)
-            kind = np.uint8 if image.encoding == "mono8" else np.float32
-            self._arrays[_ARRAYS.get(topic, topic)] = np.frombuffer(image.data, kind).reshape(image.height, image.width)
+            self._arrays[_ARRAYS.get(topic, topic)] = map_from_image(getattr(message, "image", message))
 
     def finish(self) -> dict[str, Any]:
         """Give the files their place; their names."""

@@ -125,16 +125,13 @@ class DepthViewerNode(Node):
                 return
             age_s = arrived_s - arrival.time_s
         depth_m = conversions.depth_from_image(frame[0])
-        truth = (conversions.depth_from_image(frame[3]), byte_map(frame[4]) > 0) if self.settings.truth else None
+        truth = (
+            (conversions.depth_from_image(frame[3]), conversions.map_from_image(frame[4]) > 0) if self.settings.truth else None
+        )
         self.reports.append(FrameReport.measure(1e3 * age_s, depth_m, truth))
         print(f"frame {len(self.reports):3d}  {self.reports[-1]}", flush=True)
         if arrival is not None:
             self.last_frame = (arrival.image, *frame)
-
-
-def byte_map(message: Image) -> np.ndarray:
-    """(H, W) uint8 view of a mono8 image."""
-    return np.frombuffer(message.data, np.uint8).reshape(message.height, message.width)
 
 
 def write_results(folder: Path, frame: tuple[Any, ...], reports: list[FrameReport]) -> None:
