@@ -577,7 +577,7 @@ def test_a_folder_of_pairs_gives_what_the_recording_of_them_gives(folder, whole,
         np.testing.assert_array_equal(millimetres, np.nan_to_num(depth_m * 1000).round().clip(0, 65535).astype(np.uint16))
         arrays = np.load(tmp_path / f"files/{stamp}.npz")
         np.testing.assert_array_equal(arrays["depth_m"], depth_m)
-        assert {*arrays} == {"depth_m", "disparity", "points", "colors", "confidence", "occlusion", "reason"}
+        assert {*arrays} == {"depth_m", "sigma_m", "disparity", "points", "colors", "confidence", "occlusion", "reason"}
         assert f"element vertex {len(arrays['points'])}\n".encode() in (tmp_path / f"files/{stamp}_cloud.ply").read_bytes()
     assert len(list((tmp_path / "files").iterdir())) == 6 * 3 + 1
 
