@@ -181,7 +181,7 @@ def depth_color_image(depth_m: torch.Tensor, range_m: tuple[float, float], heade
 
 
 def disparity_color_image(prediction: StereoPrediction, limits: ValidityLimits, header: Header) -> Image:
-    """rgb8 Image of the numbers of `disparity_image`, from 0 blue to the nearest depth that counts red, dark grey invalid."""
+    """rgb8 Image of the numbers of `disparity_image`: 0 blue, the nearest depth that counts yellow, dark grey invalid."""
     rig = prediction.rig
     nearest_m, _ = prediction.color_range_m(limits)
     corrected = torch.where(prediction.valid(limits), prediction.disparity_px + rig.doffs_px, torch.nan)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from vizion3d.errors import InputError
 from vizion3d.visualize import colorize_depth, colorize_disparity, render_cloud, side_by_side
+from vizion3d.visualize.colors import ColorMap, table_of
 
 INVALID = [56, 56, 56]
 
@@ -26,16 +27,27 @@ def test_near_is_red_and_far_is_blue():
     assert np.all(np.diff(hue) >= -2)  # a degree or two is the rounding of uint8
 
 
-def test_depth_colors_are_logarithmic():
-    geometric = colorize_depth(np.array([[1.0, 2.0, 4.0]]), near_m=1, far_m=4)
-    linear = colorize_disparity(np.array([[2.0, 1.0, 0.0]]), min_px=0, max_px=2)
-    np.testing.assert_array_equal(geometric, linear)
+def test_depth_colors_are_logarithmic_and_those_of_disparity_linear():
+    octaves = colorize_depth(np.array([[1.0, 2, 4, 8, 16]]), 1, 16)[0]
+    table = table_of(ColorMap.DEPTH)
+    np.testing.assert_array_equal(octaves, table[np.rint(np.linspace(len(table) - 1, 0, 5)).astype(int)])
+    disparity = colorize_disparity(np.array([[0.0, 15, 30, 45, 60]]), 0, 60)[0]
+    table = table_of(ColorMap.DISPARITY)
+    np.testing.assert_array_equal(disparity, table[np.rint(np.linspace(0, len(table) - 1, 5)).astype(int)])
 
 
-def test_large_disparity_is_red():
+def test_large_disparity_is_yellow_and_small_is_blue():
     hue = hue_deg(colorize_disparity(np.linspace(0, 60, 30)[None]))[0]
-    assert hue[-1] < 20
-    assert 220 < hue[0] < 260
+    assert 50 < hue[-1] < 70
+    assert 230 < hue[0] < 260
+
+
+def test_depth_and_disparity_do_not_look_alike():
+    nearness = np.linspace(0, 1, 50)[None]
+    images = colorize_depth(2.0**-nearness, 0.5, 1), colorize_disparity(nearness, 0, 1)
+    lab = [cv2.cvtColor(np.float32(image) / 255, cv2.COLOR_RGB2LAB)[0] for image in images]
+    apart = np.linalg.norm(lab[0] - lab[1], axis=1)
+    assert np.median(apart) > 50 and np.mean(apart < 15) < 0.1  # they cross in orange
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 0.0, -1.0])

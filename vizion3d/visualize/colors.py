@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Depth and disparity as colours."""
+"""Depth and disparity as colours: near is warm and far is blue in both, and each has a map of its own."""
 
 from __future__ import annotations
 
+from enum import Enum
 from functools import lru_cache
 
 import cv2
@@ -10,11 +11,25 @@ import numpy as np
 
 from vizion3d.errors import InputError
 
-_INVALID_COLOR = 56
+INVALID_RGB = (56, 56, 56)
 # Percent of the values left out at either end when the range is chosen: a few outliers would use up all the colours.
 _OUTLIERS_PERCENT = 1.0
-# The outermost colours of the map are so dark that they look like holes.
-_COLDEST, _WARMEST = 22, 236
+
+
+class ColorMap(Enum):
+    """The map of OpenCV, and which of its 256 colours are the farthest and the nearest."""
+
+    # The outermost colours of Turbo are so dark that they look like holes.
+    DEPTH = cv2.COLORMAP_TURBO, 22, 236
+    DISPARITY = cv2.COLORMAP_PLASMA, 16, 255
+
+
+@lru_cache(maxsize=2)
+def table_of(color_map: ColorMap) -> np.ndarray:
+    """(n, 3) uint8 RGB from the farthest to the nearest."""
+    number, farthest, nearest = color_map.value
+    colors = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], number)[:, 0, ::-1]
+    return colors[farthest : nearest + 1].copy()
 
 
 def colorize_depth(depth_m: np.ndarray, near_m: float | None = None, far_m: float | None = None) -> np.ndarray:
@@ -34,11 +49,11 @@ def colorize_depth(depth_m: np.ndarray, near_m: float | None = None, far_m: floa
     if near_m <= 0:
         raise InputError(f"near_m is {near_m}; it must be positive, in metres")
     log_depth = np.log(np.where(valid, depth_m, near_m))
-    return _apply_colors((np.log(far_m) - log_depth) / (np.log(far_m) - np.log(near_m)), valid)
+    return _apply_colors(ColorMap.DEPTH, (np.log(far_m) - log_depth) / (np.log(far_m) - np.log(near_m)), valid)
 
 
 def colorize_disparity(disparity_px: np.ndarray, min_px: float | None = None, max_px: float | None = None) -> np.ndarray:
-    """Disparity as colour, large (near) red, small (far) blue, on a linear scale.
+    """Disparity as colour, large (near) yellow, small (far) blue, on a linear scale.
 
     Args:
         disparity_px: (H, W); NaN and infinite values are invalid and become dark grey.
@@ -50,7 +65,7 @@ def colorize_disparity(disparity_px: np.ndarray, min_px: float | None = None, ma
     disparity_px = _checked_map("disparity_px", disparity_px)
     valid = np.isfinite(disparity_px)
     min_px, max_px = _range("min_px", "max_px", disparity_px[valid], min_px, max_px)
-    return _apply_colors((np.where(valid, disparity_px, min_px) - min_px) / (max_px - min_px), valid)
+    return _apply_colors(ColorMap.DISPARITY, (np.where(valid, disparity_px, min_px) - min_px) / (max_px - min_px), valid)
 
 
 def _checked_map(name: str, values: np.ndarray) -> np.ndarray:
@@ -74,15 +89,9 @@ def _range(low_name: str, high_name: str, values: np.ndarray, low: float | None,
     return (chosen_high - step, chosen_high) if low is None and high is not None else (chosen_low, chosen_low + step)
 
 
-def _apply_colors(warmth: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """Colours of a map (H, W) from 0 (cold) to 1 (warm)."""
-    index = np.rint(_COLDEST + np.clip(warmth, 0, 1) * (_WARMEST - _COLDEST)).astype(np.intp)
-    image = _color_map()[index]
-    image[~valid] = _INVALID_COLOR
+def _apply_colors(color_map: ColorMap, nearness: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Colours of a map (H, W) from 0 (far) to 1 (near)."""
+    table = table_of(color_map)
+    image = table[np.rint(np.clip(nearness, 0, 1) * (len(table) - 1)).astype(np.intp)]
+    image[~valid] = INVALID_RGB
     return image
-
-
-@lru_cache(maxsize=1)
-def _color_map() -> np.ndarray:
-    """(256, 3) uint8 RGB from blue over green to red."""
-    return cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_TURBO)[:, 0, ::-1].copy()
