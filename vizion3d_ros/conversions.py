@@ -155,18 +155,19 @@ def map_image(values: torch.Tensor, header: Header) -> Image:
     return image_from_array(values.cpu().numpy(), "32FC1", header)
 
 
-def depth_image(depth_m: torch.Tensor, encoding: str, header: Header) -> Image:
+def depth_image(depth_m: torch.Tensor, encoding: str, header: Header, beyond: torch.Tensor | None = None) -> Image:
     """(H, W) metres, NaN invalid -> Image as REP 118 has it.
 
     Args:
         depth_m: the depth map.
         encoding: "32FC1" metres, NaN invalid; or "16UC1" millimetres, 0 invalid, 65535 for everything farther.
         header: of the image that the depth belongs to.
+        beyond: (H, W) bool, pixels that become +Inf as REP 117 has it; 16UC1 has no such value, there they stay invalid.
     """
     if encoding == "16UC1":
         millimetres = (depth_m * 1000).round().clamp(1, 65535).nan_to_num(0)
         return image_from_array(millimetres.to(torch.int32).cpu().numpy().astype(np.uint16), encoding, header)
-    return map_image(depth_m, header)
+    return map_image(depth_m if beyond is None else depth_m.masked_fill(beyond, torch.inf), header)
 
 
 def depth_color_image(depth_m: torch.Tensor, range_m: tuple[float, float], header: Header) -> Image:
@@ -202,7 +203,7 @@ def map_from_image(message: Image) -> np.ndarray:
 
 
 def depth_from_image(message: Image) -> np.ndarray:
-    """The (H, W) float32 metres of a depth image as REP 118 has it, NaN invalid; the inverse of `depth_image`.
+    """The (H, W) float32 metres of a depth image as REP 118 has it, NaN invalid, +Inf beyond; the inverse of `depth_image`.
 
     Raises:
         InputError: the encoding is neither 32FC1 nor 16UC1, or size, step and amount of data do not fit together.

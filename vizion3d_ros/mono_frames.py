@@ -100,7 +100,11 @@ def outputs(prediction: MonoPrediction, view: MonoView, settings: MonoFrameSetti
     Without a CameraInfo that can be used (`MonoView.trouble`) there is no depth/camera_info and no points2.
     """
     header = conversions.output_header(view.image.header, settings.frame_id)
-    depth = cache(lambda: conversions.depth_image(prediction.depth_m, settings.depth_encoding, header))
+    depth = cache(
+        lambda: conversions.depth_image(
+            prediction.depth_m, settings.depth_encoding, header, prediction.beyond if settings.beyond == "inf" else None
+        )
+    )
     depth_color = cache(lambda: conversions.depth_color_image(prediction.depth_m, prediction.color_range_m, header))
     makers: dict[str, Callable[[], Any]] = {
         "depth/image_raw": depth,

@@ -23,6 +23,12 @@ class MessageSettings(Options):
     depth_encoding: str = option(
         "32FC1", "depth image: metres with NaN, or millimetres with 0 for invalid", choices=("32FC1", "16UC1")
     )
+    beyond: str = option(
+        "nan",
+        "what a 32FC1 depth image holds where something was surely matched beyond z_far, or a network sees sky: NaN, or +Inf "
+        "(REP 117), by which costmaps clear what is in between. What was not matched is NaN always",
+        choices=("nan", "inf"),
+    )
     cloud_organized: bool = option(True, "point cloud with the rows and columns of the image, NaN where invalid")
     cloud_decimation: int = option(1, "keep every n-th row and column of the point cloud", limits=(1, 64))
 

@@ -111,7 +111,14 @@ def decode(messages: Sequence[Any], levels: Levels | None = None, *, rectify: bo
 def outputs(prediction: StereoPrediction, pair: StereoPair, settings: StereoFrameSettings) -> dict[str, Callable[[], Any]]:
     """What a pair becomes: a function for each topic that makes its message, to be called if somebody wants it."""
     header = conversions.output_header(pair.header, settings.frame_id)
-    depth = cache(lambda: conversions.depth_image(prediction.masked_depth(settings), settings.depth_encoding, header))
+    depth = cache(
+        lambda: conversions.depth_image(
+            prediction.masked_depth(settings),
+            settings.depth_encoding,
+            header,
+            prediction.beyond(settings) if settings.beyond == "inf" else None,
+        )
+    )
     depth_color = cache(
         lambda: conversions.depth_color_image(prediction.masked_depth(settings), prediction.color_range_m(settings), header)
     )

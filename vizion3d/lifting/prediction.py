@@ -72,6 +72,11 @@ class MonoPrediction(HoldsArrays):
         part = (output - low) / (high - low)
         return PSEUDO_NEAR_M + (1 - part if self.kind is DepthKind.INVERSE else part) * (PSEUDO_FAR_M - PSEUDO_NEAR_M)
 
+    @property
+    def beyond(self) -> torch.Tensor:
+        """(H, W) bool: sky, where the network says so."""
+        return torch.zeros_like(self.output, dtype=torch.bool) if self.mask is None else ~self.mask
+
     def points(self, rays: torch.Tensor) -> torch.Tensor:
         """The points along rays (H, W, 2), see `geometry.points_along`: (H, W, 3) in OpenGL camera space."""
         return geometry.points_along(rays, self.depth_m)

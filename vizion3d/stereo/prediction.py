@@ -25,6 +25,8 @@ from vizion3d.rectify import Shown
 from vizion3d.stereo.flying_pixels import remove_flying_pixels
 from vizion3d.stereo.reasons import Reason
 
+_SURE = 0.5
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class StereoPrediction(HoldsArrays):
@@ -184,6 +186,17 @@ class StereoPrediction(HoldsArrays):
     def masked_depth(self, limits: ValidityLimits) -> torch.Tensor:
         """`depth_m` with NaN in all pixels that are not valid."""
         return torch.where(self._valid(limits), self.depth_m, torch.nan)
+
+    def beyond(self, limits: ValidityLimits) -> torch.Tensor:
+        """(H, W) bool: matched surely, by both cameras seen, and beyond z_far: there is nothing up to there.
+
+        Whoever clears a map by it must not be wrong: a confidence of at least 0.5 is asked for whatever the threshold is, the
+        matcher must have no doubts of its own, and one without confidence or visibility sees nothing beyond.
+        """
+        if self.confidence is None or self.visibility is None:
+            return torch.zeros_like(self.disparity_px, dtype=torch.bool)
+        beyond = (self.reason(limits) == int(Reason.TOO_FAR)) & (self.confidence >= max(limits.conf_threshold, _SURE))
+        return beyond if self.unmatched is None else beyond & (self.unmatched == 0)
 
     def sigma_m(self, limits: ValidityLimits) -> torch.Tensor:
         """(H, W) standard deviation of the depth in metres, NaN where it is not valid, or nobody knows.

@@ -45,7 +45,8 @@ class FileWriter:
             depth_m = depth_from_image(message)
             self._arrays["depth_m"] = depth_m
             if "png" in self._forms:
-                write_depth_png(self._place / f"{name}_depth.png", depth_m)
+                known_m = np.where(np.isfinite(depth_m), depth_m, np.nan)  # +Inf is no number of millimetres
+                write_depth_png(self._place / f"{name}_depth.png", known_m)
         elif topic == "points2":
             cloud = cloud_from_message(message).dense()
             self._arrays |= {"points": cloud.points, "colors": cloud.colors}
