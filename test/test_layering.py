@@ -30,7 +30,7 @@ CORE = {
     "bit_depth": "errors options numpy",
     "exif": "errors PIL",
     "images": "bit_depth errors options cv2 numpy PIL torch",
-    "pointcloud": "errors records numpy open3d",
+    "pointcloud": "errors option_records records numpy open3d",
     "results": "pointcloud records numpy open3d",
     # what networks need
     "runtime": "__version__ errors options weights cv2 onnxruntime onnxscript openvino torch",

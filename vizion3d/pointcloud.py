@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vizion3d.errors import DependencyError, InputError
+from vizion3d.option_records import finite_number
 from vizion3d.records import HoldsArrays
 
 if TYPE_CHECKING:
@@ -44,6 +45,36 @@ class PointCloud(HoldsArrays):
         """The valid points as a plain (N, 3) list, in row-major order of their pixels."""
         valid = np.isfinite(self.points).all(axis=-1)
         return PointCloud(self.points[valid], self.colors[valid])
+
+    def voxel_means(self, voxel_m: float) -> PointCloud:
+        """One point in each cube that has any: the mean of its valid points, with their mean colour; (M, 3).
+
+        As Open3D's ``voxel_down_sample``, but for the grid, which stands still while what is seen changes: cubes begin at the
+        camera. Cubes are in the order of x, y and z.
+
+        Args:
+            voxel_m: edge of the cubes, metres.
+
+        Raises:
+            InputError: it is not positive, or there would be more than 2^63 cubes from the first point to the last.
+        """
+        voxel_m = finite_number("voxel_m", voxel_m, positive=True)
+        dense = self.dense()
+        if not len(dense.points):
+            return dense
+        cubes = np.floor(dense.points.astype(np.float64) / voxel_m).astype(np.int64)
+        cubes -= cubes.min(axis=0)
+        try:
+            keys = np.ravel_multi_index(tuple(cubes.T), tuple(cubes.max(axis=0) + 1))
+        except ValueError:
+            extent_m = np.ptp(dense.points, axis=0).max()
+            raise InputError(
+                f"voxel_m is {voxel_m:g}, far too small for a cloud of {extent_m:.0f} m; choose larger voxels"
+            ) from None
+        _, places, counts = np.unique(keys, return_inverse=True, return_counts=True)
+        columns = (*dense.points.T, *dense.colors.T)
+        means = np.stack([np.bincount(places, column) / counts for column in columns], axis=1)
+        return PointCloud(means[:, :3].astype(np.float32), np.rint(means[:, 3:]).astype(np.uint8))
 
     def write_ply(self, path: str | os.PathLike[str]) -> None:
         """Write the valid points as binary little-endian PLY: float32 x y z, uint8 red green blue."""

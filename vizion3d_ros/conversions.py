@@ -255,7 +255,13 @@ def output_header(image: Header, frame_id: str) -> Header:
 
 
 def point_cloud(
-    points_opengl: torch.Tensor, rgb: np.ndarray, header: Header, *, organized: bool = True, decimation: int = 1
+    points_opengl: torch.Tensor,
+    rgb: np.ndarray,
+    header: Header,
+    *,
+    organized: bool = True,
+    decimation: int = 1,
+    voxel_m: float = 0.0,
 ) -> PointCloud2:
     """PointCloud2 in the optical frame with fields x y z rgb.
 
@@ -265,8 +271,13 @@ def point_cloud(
         header: of the outputs.
         organized: keep rows and columns, with NaN for missing points; else one row of the valid points only.
         decimation: keep every n-th row and column.
+        voxel_m: of what is kept, one point in each cube of this size, see `PointCloud.voxel_means`; 0 is every point.
     """
     every = slice(None, None, decimation)
+    if voxel_m:
+        kept = PointCloud(points_opengl[every, every].contiguous().cpu().numpy(), rgb[every, every]).voxel_means(voxel_m)
+        points_opengl, rgb, every = torch.from_numpy(kept.points[None]), kept.colors[None], slice(None)
+        organized = False
     x, up, backward = points_opengl[every, every].unbind(-1)
     xyz = [plane.cpu().numpy() for plane in (x, up * -1, backward * -1)]  # in the optical frame
     colors = cv2.cvtColor(np.ascontiguousarray(rgb[every, every]), cv2.COLOR_RGB2BGRA).view(np.uint32)[..., 0]

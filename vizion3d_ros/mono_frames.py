@@ -128,6 +128,7 @@ def outputs(prediction: MonoPrediction, view: MonoView, settings: MonoFrameSetti
             header,
             organized=settings.cloud_organized,
             decimation=settings.cloud_decimation,
+            voxel_m=settings.cloud_voxel,
         )
     return makers
 

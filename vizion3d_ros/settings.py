@@ -31,6 +31,13 @@ class MessageSettings(Options):
     )
     cloud_organized: bool = option(True, "point cloud with the rows and columns of the image, NaN where invalid")
     cloud_decimation: int = option(1, "keep every n-th row and column of the point cloud", limits=(1, 64))
+    cloud_voxel: float = option(
+        0.0,
+        "one point in each cube of this size, the mean of those in it, as a plain list in place of the rows of the image; 0 is "
+        "every point",
+        unit="metres",
+        limits=(0.0, 10.0),
+    )
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,7 @@ def outputs(prediction: StereoPrediction, pair: StereoPair, settings: StereoFram
             header,
             organized=settings.cloud_organized,
             decimation=settings.cloud_decimation,
+            voxel_m=settings.cloud_voxel,
         ),
         "reason": lambda: conversions.image_from_array(prediction.reason(settings).cpu().numpy(), "mono8", header),
         "depth/color": depth_color,

@@ -140,3 +140,53 @@ def test_an_open3d_that_cannot_be_loaded_is_not_called_missing(tmp_path, monkeyp
     monkeypatch.delitem(sys.modules, "open3d", raising=False)
     with pytest.raises(DependencyError, match=f"it is installed but cannot be loaded: {cause}"):
         organized(2, 2).to_open3d()
+
+
+# --- voxels ---
+
+
+def scattered(seed: int = 0) -> PointCloud:
+    """A plane with noise, organised, with holes."""
+    random = np.random.default_rng(seed)
+    points = random.uniform((-2, -1, -6), (2, 1, -1), (40, 50, 3)).astype(np.float32)
+    points[random.random((40, 50)) < 0.2] = np.nan
+    return PointCloud(points, random.integers(0, 256, (40, 50, 3), np.uint8))
+
+
+def test_a_voxel_holds_the_mean_of_its_points_and_colors():
+    cloud = scattered()
+    made = cloud.voxel_means(0.5)
+    dense = cloud.dense()
+    by_cube: dict[tuple, list[int]] = {}
+    for index, point in enumerate(dense.points):
+        by_cube.setdefault(tuple(np.floor(point.astype(float) / 0.5)), []).append(index)
+    assert len(made.points) == len(by_cube) < len(dense.points)
+    for point, color in zip(made.points, made.colors, strict=True):
+        inside = by_cube.pop(tuple(np.floor(point.astype(float) / 0.5)))  # the mean of a cube lies in it
+        np.testing.assert_allclose(point, dense.points[inside].mean(axis=0, dtype=float), rtol=1e-6, atol=1e-6)
+        np.testing.assert_array_equal(color, np.rint(dense.colors[inside].mean(axis=0)))
+    assert not by_cube
+
+
+def test_voxels_are_those_of_open3d_on_its_grid():
+    open3d = pytest.importorskip("open3d", reason="open3d is not installed")
+    cloud = scattered().dense()
+    first = np.floor(cloud.points.min(axis=0) / 0.5) * 0.5 + 0.25  # Open3D's grid begins half a voxel before the first point
+    points = np.concatenate((first[None], cloud.points)).astype(np.float32)
+    inside = (points >= first).all(axis=1)
+    cloud = PointCloud(points[inside], np.concatenate(([[0, 0, 0]], cloud.colors)).astype(np.uint8)[inside])
+    theirs = cloud.to_open3d().voxel_down_sample(0.5)
+    made = cloud.voxel_means(0.5)
+    assert isinstance(theirs, open3d.geometry.PointCloud) and len(theirs.points) == len(made.points)
+    order, own = (np.lexsort(np.round(points, 4).T) for points in (np.asarray(theirs.points), made.points))
+    np.testing.assert_allclose(np.asarray(theirs.points)[order], made.points[own], atol=1e-5)
+    np.testing.assert_allclose(255 * np.asarray(theirs.colors)[order], made.colors[own], atol=0.51)
+
+
+def test_voxels_of_nothing_and_of_wrong_sizes():
+    nothing = PointCloud(np.full((2, 2, 3), np.nan, np.float32), np.zeros((2, 2, 3), np.uint8)).voxel_means(0.1)
+    assert nothing.points.shape == nothing.colors.shape == (0, 3)
+    with pytest.raises(InputError, match="voxel_m is 0"):
+        scattered().voxel_means(0)
+    with pytest.raises(InputError, match="far too small for a cloud of [45] m"):
+        scattered().voxel_means(1e-8)

@@ -107,6 +107,22 @@ def test_compressed_millimetres_are_the_millimetres():
     np.testing.assert_array_equal(unpacked(packed), np.frombuffer(image.data, "<u2").reshape(40, 60))
 
 
+def test_a_cloud_by_voxel_is_that_of_the_library_in_the_optical_frame():
+    disparity_px = torch.rand((40, 60), generator=torch.manual_seed(0)) * 18
+    black = np.zeros((40, 60, 3), np.uint8)
+    sure = torch.ones_like(disparity_px)
+    prediction = StereoPrediction(disparity_px, sure, sure, RIG, 19.0, 1 / 16)
+    settings = StereoFrameSettings(cloud_voxel=0.2, cloud_edge_filter=False)
+    pair = stereo_frames.StereoPair(black + 7, black, RIG, make_header(STAMP_NS))
+    message = stereo_frames.outputs(prediction, pair, settings)["points2"]()
+    expected = prediction.point_cloud(pair.left, settings).voxel_means(0.2)
+    assert (message.height, message.width, message.point_step, message.row_step) == (1, message.width, 16, 16 * message.width)
+    assert message.is_dense and message.header == pair.header and 0 < message.width < 1500
+    made = conversions.cloud_from_message(message)
+    np.testing.assert_array_equal(made.points[0], expected.points)
+    np.testing.assert_array_equal(made.colors[0], expected.colors)
+
+
 def test_colors_of_stereo_have_every_field_and_their_range_from_the_options():
     disparity_px = plane(3.0)
     disparity_px[:, :20], disparity_px[:, 20:30] = torch.nan, 18.0
