@@ -2,6 +2,7 @@
 """What the measurements of nodes share: processes in a domain of their own, who talks to them, and what a process holds.
 
 python -m bench.live RATE WIDTH HEIGHT NAMESPACE ...      a camera that sends pairs, stamped as they are sent
+python -m bench.live listen                               a listener to depth/image_rect; a line for each image
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,6 +76,7 @@ class Camera:
         from vizion3d.synthetic import default_scene, render_stereo
         from vizion3d_ros import conversions, stereo_frames
 
+        self._node = node
         width, height = size_wh
         rig = StereoRig(PinholeCamera(width, height, 0.8 * width, 0.8 * width, width / 2 - 0.5, height / 2 - 0.5), 0.12)
         frame = render_stereo(default_scene(), rig)
@@ -96,6 +99,12 @@ class Camera:
     def is_heard(self) -> bool:
         """Whether somebody listens to every topic."""
         return all(one.get_subscription_count() for publishers in self._publishers for one in publishers.values())
+
+    def close(self) -> None:
+        """Publish no more."""
+        for publisher in (one for publishers in self._publishers for one in publishers.values()):
+            self._node.destroy_publisher(publisher)
+        self._publishers = []
 
     def send(self, stamp_ns: int) -> None:
         """One pair to each namespace."""
@@ -142,12 +151,13 @@ class Probe:
         self._context.try_shutdown()
         self._reserved.__exit__(None, None, None)
 
-    def start(self, *words: str) -> subprocess.Popen[bytes]:
-        """Run a module with Python, in the folder of this project; what it says is thrown away."""
+    def start(self, *words: str, stdout: int | None = None) -> subprocess.Popen[bytes]:
+        """Run a module with Python, in the folder of this project; what it logs is thrown away."""
         process = subprocess.Popen(
             [sys.executable, "-m", *words],
             env=self.environment,
             cwd=_CWD,
+            stdout=stdout,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
@@ -217,22 +227,46 @@ ENDED = "frames published", "frames failed", "frames replaced", "frames skipped"
 
 def send_pairs(rate_hz: float, size_wh: tuple[int, int], namespaces: Sequence[str]) -> None:
     """The process of a camera, to its end by a signal."""
+    with _own_node("camera") as node:
+        camera = Camera(node, size_wh, namespaces)
+        due = time.monotonic()
+        while True:
+            camera.send(time.time_ns())
+            due = max(due + 1 / rate_hz, time.monotonic() - 1 / rate_hz)
+            time.sleep(max(0.0, due - time.monotonic()))
+
+
+def listen() -> None:
+    """The process of a listener, to its end by a signal."""
+    from rclpy.executors import SingleThreadedExecutor
+    from sensor_msgs.msg import Image
+
+    with _own_node("listener") as node:
+        node.create_subscription(Image, "depth/image_rect", lambda _: print("depth", flush=True), 5)
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        while True:
+            executor.spin_once(timeout_sec=0.2)
+
+
+@contextmanager
+def _own_node(name: str) -> Iterator[Any]:
+    """The node of this process, until it is interrupted."""
     import rclpy
     from rclpy.signals import SignalHandlerOptions
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it starts in the background
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    node = rclpy.create_node(f"camera_{os.getpid()}")
-    camera = Camera(node, size_wh, namespaces)
-    due = time.monotonic()
-    while True:
-        camera.send(time.time_ns())
-        due = max(due + 1 / rate_hz, time.monotonic() - 1 / rate_hz)
-        time.sleep(max(0.0, due - time.monotonic()))
+    node = rclpy.create_node(f"{name}_{os.getpid()}")
+    try:
+        yield node
+    except KeyboardInterrupt:
+        node.destroy_node()
+        rclpy.shutdown()
 
 
 if __name__ == "__main__":
-    import contextlib
-
-    with contextlib.suppress(KeyboardInterrupt):
+    if sys.argv[1] == "listen":
+        listen()
+    else:
         send_pairs(float(sys.argv[1]), (int(sys.argv[2]), int(sys.argv[3])), sys.argv[4:] or [""])

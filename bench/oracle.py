@@ -45,7 +45,7 @@ def main() -> int:
 
     program.interrupt_on_signals()
     estimator = StereoDepthEstimator(OracleMatcher(float(sys.argv[1])))
-    return program.run(lambda: StereoDepthNode(estimator=estimator), sys.argv)
+    return program.run(lambda: StereoDepthNode(estimator=estimator), sys.argv, by_events=True)
 
 
 if __name__ == "__main__":

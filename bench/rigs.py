@@ -80,7 +80,7 @@ def run(model: str, rigs: int) -> int:
         for number in range(rigs):
             nodes.append(make_node(Rig(f"rig{number}", "stereo", f"/rig{number}", {}, {}), worker, estimators, **shared))
 
-    return program.run_nodes(make_nodes)
+    return program.run_nodes(make_nodes, by_events=True)
 
 
 if __name__ == "__main__":

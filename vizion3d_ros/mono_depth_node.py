@@ -119,4 +119,4 @@ class MonoDepthNode(DepthNode[MonoSettings, MonoDepthEstimator]):
 
 def main(args: list[str] | None = None) -> int:
     """Console script mono_depth_node."""
-    return run(MonoDepthNode, args)
+    return run(MonoDepthNode, args, by_events=True)

@@ -75,6 +75,6 @@ def main(args: list[str] | None = None) -> int:
             nodes.append(make_node(rig, worker, estimators))
 
     try:
-        return run_nodes(make_nodes, args)
+        return run_nodes(make_nodes, args, by_events=True)
     finally:
         worker.stop(0.0)

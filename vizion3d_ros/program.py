@@ -13,6 +13,7 @@ import importlib
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
@@ -33,6 +34,8 @@ _POLL_S = 0.2  # how long a signal may wait for the executor
 _END_TIMEOUT_S = 5.0
 _ending = False
 _loop_looks = False  # whether what spins looks for itself whether a signal has come
+_late = threading.Timer(_END_TIMEOUT_S, os._exit, (0,))  # and does not come to it: a callback loads a model, say
+_late.daemon = True
 
 
 def mono_depth_node() -> NoReturn:
@@ -109,6 +112,7 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
         sys.unraisablehook = lambda _: None  # of destructors, whose objects were interrupted while they were made
         if not _loop_looks:
             raise KeyboardInterrupt
+        _late.start()
 
 
 def end(*nodes: Node | None) -> None:
@@ -120,6 +124,7 @@ def end(*nodes: Node | None) -> None:
 
     global _ending
     _ending = True
+    _late.cancel()
     faulthandler.dump_traceback_later(_END_TIMEOUT_S, exit=True, file=2)
     try:
         for node in nodes:
@@ -140,13 +145,20 @@ def check_arguments(args: Sequence[str] | None = None) -> None:
             raise InputError(f"the argument {text!a} is not UTF-8, which ROS wants: rename it, or give a link to it") from None
 
 
-def run(make_node: Callable[[], N], args: list[str] | None = None, until: Callable[[N], bool] = lambda _: False) -> int:
+def run(
+    make_node: Callable[[], N],
+    args: list[str] | None = None,
+    until: Callable[[N], bool] = lambda _: False,
+    *,
+    by_events: bool = False,
+) -> int:
     """Make a node and spin it until it is interrupted or done.
 
     Args:
         make_node: makes it.
         args: of the command line; None takes the process's.
         until: whether it is done.
+        by_events: see `run_nodes`.
 
     Returns:
         Exit status: 0 after a signal or an outside shutdown, 1 if the node could not be made.
@@ -163,11 +175,15 @@ def run(make_node: Callable[[], N], args: list[str] | None = None, until: Callab
     def make_nodes(nodes: list[N]) -> None:
         nodes.append(make_node())
 
-    return run_nodes(make_nodes, args, lambda nodes: until(nodes[0]))
+    return run_nodes(make_nodes, args, lambda nodes: until(nodes[0]), by_events=by_events)
 
 
 def run_nodes(
-    make_nodes: Callable[[list[N]], None], args: list[str] | None = None, until: Callable[[list[N]], bool] = lambda _: False
+    make_nodes: Callable[[list[N]], None],
+    args: list[str] | None = None,
+    until: Callable[[list[N]], bool] = lambda _: False,
+    *,
+    by_events: bool = False,
 ) -> int:
     """As `run`, of several nodes on one executor.
 
@@ -175,6 +191,9 @@ def run_nodes(
         make_nodes: appends them to a list one by one, so that those before one that cannot be made are ended, too.
         args: of the command line, with what is not ROS's; None takes the process's.
         until: whether they are done.
+        by_events: run callbacks as events come, where this rclpy can. Its usual executor looks at everything that all nodes
+            have for each message: with eight depth nodes one costs six times as much as with one, and frames get lost. A
+            signal waits for the callback that runs, up to 5 s.
     """
     import rclpy
     from rclpy.executors import ExternalShutdownException
@@ -185,7 +204,7 @@ def run_nodes(
     nodes: list[N] = []
     try:
         make_nodes(nodes)
-        executor = _executor_for(nodes)
+        executor = _open_executor(by_events)
         for node in nodes:
             executor.add_node(node)
         while rclpy.ok() and not _ending and not until(nodes):
@@ -204,20 +223,15 @@ def run_nodes(
     return 0
 
 
-def _executor_for(nodes: Sequence[Node]) -> Executor:
-    """rclpy's usual executor for one node, for several the one that waits for events.
-
-    The usual one looks at everything that all nodes have for each message: with eight rigs a message costs six times as much as
-    with one, and frames get lost.
-    """
+def _open_executor(by_events: bool) -> Executor:
     global _loop_looks
     from rclpy.executors import SingleThreadedExecutor
 
-    if len(nodes) > 1:
-        try:
-            from rclpy.experimental import EventsExecutor
-        except ImportError:  # Humble
-            return SingleThreadedExecutor()
-        _loop_looks = True  # it would log what a signal raises in a callback as fatal
-        return EventsExecutor()
-    return SingleThreadedExecutor()
+    if not by_events:
+        return SingleThreadedExecutor()
+    try:
+        from rclpy.experimental import EventsExecutor
+    except ImportError:  # Humble
+        return SingleThreadedExecutor()
+    _loop_looks = True  # what a signal raises in a callback would be logged as fatal
+    return EventsExecutor()

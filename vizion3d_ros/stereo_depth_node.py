@@ -146,4 +146,4 @@ class StereoDepthNode(DepthNode[StereoSettings, StereoDepthEstimator]):
 
 def main(args: list[str] | None = None) -> int:
     """Console script stereo_depth_node."""
-    return run(StereoDepthNode, args)
+    return run(StereoDepthNode, args, by_events=True)
