@@ -159,7 +159,7 @@ class DepthEstimationResult(DepthResult):
 class DepthEstimation:
     """Depth from one picture.
 
-    Example:
+    Examples:
         >>> result = DepthEstimation().run(DepthEstimationCommand("room.jpg", return_point_cloud=True))
         >>> result.cloud.write_ply("room.ply")
     """

@@ -176,7 +176,7 @@ class StereoDepthResult(DepthResult):
 class StereoDepth:
     """Metric depth from a rectified stereo pair.
 
-    Example:
+    Examples:
         >>> config = StereoDepthAdvancedConfig(focal_length=718.856, cx=607.19, cy=185.2, baseline=537.17)
         >>> result = StereoDepth().run(StereoDepthCommand("left.png", "right.png", advanced_config=config))
         >>> result.depth.shape, result.max_depth
