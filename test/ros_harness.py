@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
@@ -198,10 +199,39 @@ class StereoSource:
         """Publish one message on each topic."""
         self._ros.send(lambda: [publisher.publish(messages[topic]) for topic, publisher in self.publishers.items()])
 
+    def send_recording(self, path: Path, namespace: str, answers: Sequence[list[Any]]) -> set[int]:
+        """Publish the pairs of a recording one by one: a node that is busy takes the newest, by design.
+
+        Args:
+            path: of the recording.
+            namespace: of its two cameras.
+            answers: lists that must get a message of a pair's stamp before the next pair is sent.
+
+        Returns:
+            The stamps, in ns.
+        """
+        from vizion3d_ros.bag.reader import BagReader
+
+        pairs: dict[int, dict[str, Any]] = {}
+        bag = BagReader(path)
+        for topic, _, cdr in bag.messages([f"{namespace}/{name}" for name in self.TOPICS]):
+            message = deserialize_message(bytes(cdr), CameraInfo if topic.endswith("info") else Image)
+            pairs.setdefault(conversions.stamp_ns(message.header.stamp), {})[topic.removeprefix(f"{namespace}/")] = message
+        bag.close()
+        for stamp, messages in pairs.items():
+            self.send(messages)
+            self._ros.wait_for(lambda stamp=stamp: all(stamp in by_stamp(answer) for answer in answers), f"answers to {stamp}")
+        return set(pairs)
+
 
 def make_header(stamp_ns: int, frame_id: str = "left_optical") -> Header:
     """A header with a stamp in nanoseconds."""
     return Header(stamp=Time(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9), frame_id=frame_id)
+
+
+def by_stamp(messages: Iterable[Any]) -> dict[int, Any]:
+    """Messages by their stamps in ns; of equal ones, which are answers to what was sent twice, the last."""
+    return {conversions.stamp_ns(message.header.stamp): message for message in messages}
 
 
 def float_map(message: Image) -> np.ndarray:

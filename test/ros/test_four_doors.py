@@ -25,7 +25,7 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 import torch
 from frame_door import fields_of
 from rclpy.serialization import deserialize_message
-from ros_harness import RosHarness, make_header
+from ros_harness import RosHarness, StereoSource, by_stamp, make_header
 from sensor_msgs.msg import CameraInfo, Image
 
 from vizion3d.calibration_files import load_stereo_rig
@@ -327,15 +327,14 @@ def test_a_recording_played_slowly(ros, data, tmp_path):
     pytest.importorskip("rosbags", reason="rosbags is not installed")
     bag = data / "bags/kitti_rect"
     assert main(["bag", str(bag), "--out", str(tmp_path / "made"), "--only", "depth,disparity"]) == 0
-    made = recorded(tmp_path / "made", "stereo", "/stereo/")
-    assert [len(messages) for messages in made.values()] == [6, 6, 6]
+    made = {topic: by_stamp(messages) for topic, messages in recorded(tmp_path / "made", "stereo", "/stereo/").items()}
     ros.start_stereo_node()
     received = {topic: ros.listen(topic, stereo_frames.OUTPUTS[topic]) for topic in made}
-    inputs = [f"/stereo/{topic}" for topic in stereo_frames.INPUTS]
-    names = [word for topic in stereo_frames.INPUTS for word in ("-r", f"/stereo/{topic}:={topic}")]
-    ros.start("bag.player", str(bag), "--rate", "0.1", "--wait-for-subscribers", *inputs, "--ros-args", *names)
-    ros.wait_for(lambda: all(len(messages) == 6 for messages in received.values()), "all frames", 120)
-    assert received == made
+    source = StereoSource(ros)
+    source.wait_for_subscribers()
+    stamps = source.send_recording(bag, "/stereo", [*received.values()])
+    assert [messages.keys() for messages in made.values()] == [stamps] * 3 and len(stamps) == 6
+    assert {topic: by_stamp(messages) for topic, messages in received.items()} == made
 
 
 # --- mono ---

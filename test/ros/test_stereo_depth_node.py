@@ -17,8 +17,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.msg import ParameterType, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters
-from rclpy.serialization import deserialize_message
-from ros_harness import StereoSource, float_map, make_header
+from ros_harness import StereoSource, by_stamp, float_map, make_header
 from sensor_msgs.msg import CameraInfo, Image
 from stereo_msgs.msg import DisparityImage
 
@@ -73,44 +72,30 @@ class Stream:
 def test_synthetic_camera_at_10_hz_against_truth(ros):
     ros.start("demo.synthetic_camera_node", parameters={"rate": 10.0, "width": 320, "height": 240, "focal_length": 260.0})
     depths, truths, visibles = (
-        by_stamp(ros.listen(topic, Image, depth=200)) for topic in ("depth/image_rect", "truth/depth", "truth/visible")
+        ros.listen(topic, Image, depth=200) for topic in ("depth/image_rect", "truth/depth", "truth/visible")
     )
     node = ros.start_stereo_node()
 
     def complete():  # the node answers what it can, and each of the three links begins when discovery lets it
-        return depths().keys() & truths().keys() & visibles().keys()
+        return by_stamp(depths).keys() & by_stamp(truths).keys() & by_stamp(visibles).keys()
 
     for stamp in ros.wait_for(lambda: complete() if len(complete()) >= 5 else None, "five depth images with their truth"):
-        visible = np.frombuffer(visibles()[stamp].data, np.uint8).reshape(240, 320) > 0
-        scores = Errors.of_depth(float_map(depths()[stamp]), float_map(truths()[stamp])).scores(visible)
+        visible = np.frombuffer(by_stamp(visibles)[stamp].data, np.uint8).reshape(240, 320) > 0
+        scores = Errors.of_depth(float_map(by_stamp(depths)[stamp]), float_map(by_stamp(truths)[stamp])).scores(visible)
         assert scores.density > 0.8
         assert scores.median_rel < 0.02 and scores.off_5_percent < 0.1 and scores.too_far < 0.01
     assert node.log.count("nearest depth 0.5") == 1
 
 
-def by_stamp(messages):
-    """A function that gives the collected messages by their stamps."""
-    return lambda: {conversions.stamp_ns(message.header.stamp): message for message in messages}
-
-
 def test_every_pair_of_a_recording_is_answered(ros, data):
     pytest.importorskip("rosbags", reason="rosbags is not installed")
-    from vizion3d_ros.bag.reader import BagReader
-
-    bag = BagReader(data / "bags/kitti_rect")
     node = ros.start_stereo_node(z_far=150.0)
     assert node.is_alive
     depths = ros.listen("depth/image_rect", Image)
     source = StereoSource(ros)
     source.wait_for_subscribers()
-    pairs: dict[int, dict[str, Image | CameraInfo]] = {}
-    for topic, _, cdr in bag.messages([f"/stereo/{name}" for name in StereoSource.TOPICS]):
-        message = deserialize_message(cdr, CameraInfo if topic.endswith("info") else Image)
-        pairs.setdefault(conversions.stamp_ns(message.header.stamp), {})[topic.removeprefix("/stereo/")] = message
-    for count, messages in enumerate(pairs.values(), 1):  # a pair at a time: a node that is busy takes the newest, by design
-        source.send(messages)
-        ros.wait_for(lambda count=count: len(depths) >= count, f"depth of pair {count}")
-    assert len(pairs) == 6 and {conversions.stamp_ns(m.header.stamp) for m in depths} == pairs.keys()
+    stamps = source.send_recording(data / "bags/kitti_rect", "/stereo", [depths])
+    assert len(stamps) == 6 and by_stamp(depths).keys() == stamps
     for message in depths:
         depth = float_map(message)
         near, middle, far = np.nanpercentile(depth, (5, 50, 95))
