@@ -20,9 +20,10 @@ $(READY): setup.py
 
 # make demo                                             synthetic camera
 # make demo BAG=folder LEFT=/stereo/left RIGHT=/stereo/right      a rosbag2 recording
+# make demo VIEW=1                                      live in Foxglove or Lichtblick, until Ctrl-C
 demo: $(READY)
 	$(BIN)/python -m vizion3d_ros.demo $(if $(BAG),--bag $(BAG)) $(if $(LEFT),--left $(LEFT)) $(if $(RIGHT),--right $(RIGHT)) \
-		$(if $(RATE),--rate $(RATE)) $(if $(MODEL),--model $(MODEL))
+		$(if $(RATE),--rate $(RATE)) $(if $(MODEL),--model $(MODEL)) $(if $(VIEW),--view)
 
 # make demo-mono WEIGHTS=file-or-name IMAGE=picture, or BAG=folder LEFT=/camera (namespace of image_raw and camera_info)
 demo-mono: $(READY)
@@ -52,9 +53,11 @@ bench: $(READY)
 accuracy: $(READY)
 	$(BIN)/python -m bench.accuracy --out docs/accuracy.md
 
-# The YAML files of the nodes and docs/options.md, from the dataclasses that own the options; THIRD_PARTY.md from the registry.
+# The YAML files of the nodes and docs/options.md, from the dataclasses that own the options; foxglove/ from the topics of
+# the nodes; THIRD_PARTY.md from the registry.
 config: $(READY)
 	$(BIN)/python -m vizion3d_ros.settings
+	$(BIN)/python -m vizion3d_ros.view.layout
 	$(BIN)/python -m vizion3d.weights.terms
 
 clean:

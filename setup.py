@@ -24,7 +24,7 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
-        *((f"share/{NAME}/{folder}", glob(f"{folder}/*")) for folder in ("launch", "config", "rviz")),
+        *((f"share/{NAME}/{folder}", glob(f"{folder}/*")) for folder in ("launch", "config", "rviz", "foxglove")),
     ],
     install_requires=["numpy>=1.21", "torch>=2.3", "opencv-python-headless>=4.5.5,<5", "pillow>=9.0.1", "pyyaml>=5"],
     extras_require={
@@ -72,6 +72,7 @@ setup(
             "synthetic_camera_node = vizion3d_ros.program:synthetic_camera_node",
             "picture_camera_node = vizion3d_ros.program:picture_camera_node",
             "depth_viewer_node = vizion3d_ros.program:depth_viewer_node",
+            "rviz_in_camera_frame = vizion3d_ros.program:rviz_in_camera_frame",
             "bag_player = vizion3d_ros.program:bag_player",
         ],
         # Subcommands of `vizion3d` that other packages bring, and what they add to those that are there: modules with

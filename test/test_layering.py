@@ -111,7 +111,9 @@ ROS = {
     "multi": "core.errors core.runtime depth_node mono_depth_node program rigs stereo_depth_node worker rclpy",
     "launching": "core.option_records parameters launch launch_ros yaml",
     # `vizion3d view`; only its `live` needs rclpy
-    "view": "core.cli core.errors bag camera_topics fast_dds graph program foxglove rclpy rosbags",
+    "view": "core.cli core.errors bag camera_topics fast_dds graph messages mono_frames program rigs stereo_frames foxglove "
+    "rclpy rosbags",
+    "rviz": "core.errors program rclpy sensor_msgs",
     # stand-ins for those without a robot
     "demo": f"core.__version__ core.camera core.evaluate core.images core.option_records core.synthetic "
     f"core.visualize conversions inputs pairing parameters program {MESSAGES} diagnostic_msgs cv2 numpy rclpy",

@@ -61,6 +61,7 @@ def test_colcon_builds_an_ament_package(tmp_path, options):
         "config/stereo.yaml",
         "config/mono.yaml",
         "rviz/mono.rviz",
+        "foxglove/stereo.json",
     ):
         assert (prefix / "share/vizion3d" / name).exists(), name
     for name in (
@@ -70,6 +71,7 @@ def test_colcon_builds_an_ament_package(tmp_path, options):
         "synthetic_camera_node",
         "depth_viewer_node",
         "bag_player",
+        "rviz_in_camera_frame",
         "vizion3d",
     ):
         script = prefix / "lib/vizion3d" / name

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import Field
 from typing import Any
@@ -62,9 +63,11 @@ def depth_launch(
         given = {key: LaunchConfiguration(key).perform(context) for key in described}
         sim_time = {"use_sim_time": yaml.safe_load(given["use_sim_time"])} if given["use_sim_time"] else {}
         overrides = {key: _value(field, given[key]) for key, field in parameters.items() if given[key]}
+        if yaml.safe_load(given["rviz"]) and shutil.which("rviz2") is None:
+            raise RuntimeError("rviz:=true needs RViz, and there is no rviz2: apt install ros-$ROS_DISTRO-rviz2")
         rviz = Node(
-            package="rviz2",
-            executable="rviz2",
+            package="vizion3d",
+            executable="rviz_in_camera_frame",
             namespace=given["namespace"],
             arguments=["-d", PathJoinSubstitution([share, "rviz", f"{name}.rviz"])],
             parameters=[sim_time],
@@ -82,7 +85,6 @@ def depth_launch(
             respawn=yaml.safe_load(given["respawn"]),
             respawn_delay=_RESPAWN_DELAY_S,
         )
-        # RViz first: where it is not installed the launch ends there, and no node is left behind.
         return [rviz, node]
 
     declared = [

@@ -68,6 +68,11 @@ def depth_viewer_node() -> NoReturn:
     _start("demo.depth_viewer_node")
 
 
+def rviz_in_camera_frame() -> NoReturn:
+    """Console script."""
+    _start("rviz")
+
+
 def bag_player() -> NoReturn:
     """Console script."""
     _start("bag.player")

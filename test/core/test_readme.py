@@ -45,6 +45,7 @@ NOT_RUN = {
     "vizion3d sample": "has drawn the sample",
     "vizion3d doctor --live": "looks at a robot",
     "vizion3d bench": "takes minutes",
+    "vizion3d view": "goes on until Ctrl-C: test_view.py",
     "vizion3d engine build": "takes minutes",
     "--engine openvino": "takes what that builds",
     "vizion3d bag pictures": "no such pictures",

@@ -65,6 +65,12 @@ def test_the_rigs_of_a_file_start_by_themselves_or_wait_for_a_manager():
         assert parameters[0] == {"autostart": expected, "use_sim_time": False}
 
 
+def test_without_rviz_the_launch_ends_before_a_node_starts(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(RuntimeError, match="rviz:=true needs RViz"):
+        nodes_of("stereo", rviz="true")
+
+
 def overrides(node: Node, index: int = 1) -> dict[str, object]:
     """What the node is given besides its parameter file."""
     context = LaunchContext()

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import struct
 import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,16 +22,16 @@ pytest.importorskip("rosbags")
 client = pytest.importorskip("websockets.sync.client")
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from ros_harness import RosHarness, make_header  # noqa: E402
-from sensor_msgs.msg import Image  # noqa: E402
+from sensor_msgs.msg import CameraInfo, Image  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
 
 from vizion3d.cli import main as vizion3d  # noqa: E402
-from vizion3d_ros import conversions, mono_frames, stereo_frames  # noqa: E402
+from vizion3d_ros import conversions  # noqa: E402
 from vizion3d_ros.bag.reader import BagReader  # noqa: E402
 from vizion3d_ros.bag.serialized import deserialize  # noqa: E402
 from vizion3d_ros.demo.domains import reserved_domain  # noqa: E402
-from vizion3d_ros.messages import type_name  # noqa: E402
-from vizion3d_ros.view.layout import layout  # noqa: E402
+from vizion3d_ros.view.layout import layout, node_types  # noqa: E402
+from vizion3d_ros.view.layout import main as write_layouts  # noqa: E402
 
 TIMEOUT_S = 40.0
 
@@ -197,20 +199,50 @@ def test_a_pair_of_pictures_is_shown_as_a_cloud(tmp_path, sample, capsys):
     assert list(panels) == ["3D!clouds", "Image!/depth/image_rect", "Image!/left/image/compressed"]
 
 
-@pytest.mark.parametrize("frames", [stereo_frames, mono_frames], ids=["stereo", "mono"])
-def test_a_layout_shows_what_a_node_publishes(frames):
-    topics = frames.INPUTS if isinstance(frames.INPUTS, dict) else dict.fromkeys(frames.INPUTS, Image)
-    types = {f"/{name}": type_name(kind) for name, kind in (topics | frames.OUTPUTS).items()}
-    plan = layout(types | {"/diagnostics": "diagnostic_msgs/msg/DiagnosticArray"}, far_m=20.0)
-    shown = {panel.partition("!")[2] for panel in plan["configById"]} - {"clouds"}
+def test_the_demo_can_be_seen_live(ros, tmp_path):
+    process = ros.start("demo", "--view", "--port", "0", "--out", str(tmp_path))
+    ros.wait_for(lambda: "serving" in process.log, "the server")
+    with viewing(address_in(process.log)) as viewer:
+        for topic in ("/points2", "/diagnostics"):
+            ros.wait_for(lambda topic=topic: viewer.read() or topic in viewer.channels, topic)
+            viewer.subscribe(topic)
+        ros.wait_for(lambda: viewer.read() or all(viewer.messages.values()), "a cloud and diagnostics")
+    assert "Image!/depth/image_rect" in json.loads((tmp_path / "layout.json").read_text())["configById"]
+    process.interrupt()
+    assert process.wait() == 130 and "Traceback" not in process.log
+
+
+@pytest.mark.parametrize(("kind", "depth"), [("stereo", "/depth/image_rect"), ("mono", "/depth/image_raw")])
+def test_a_layout_shows_what_a_node_publishes(kind, depth):
+    plan = layout(node_types(kind))
     assert plan["configById"]["3D!clouds"]["topics"].keys() == {"/points2"}
-    assert (
-        "/diagnostics" in shown
-        and any(topic.startswith("/depth/image") for topic in shown)
-        and not any("right" in t for t in shown)
-    )
+    shown = {panel.partition("!")[2] for panel in plan["configById"]}
+    assert {depth, "/diagnostics"} < shown and not any("right" in topic for topic in shown)
 
     def leaves(part):
         return [part] if isinstance(part, str) else [*leaves(part["first"]), *leaves(part["second"])]
 
     assert leaves(plan["layout"]) == list(plan["configById"])
+
+
+def test_the_layouts_beside_the_code_are_those_of_today(tmp_path, monkeypatch):
+    root = Path(__file__).parents[2]
+    for folder in ("config", "foxglove"):
+        (tmp_path / folder).mkdir()
+    shutil.copy(root / "config/rigs.yaml", tmp_path / "config")
+    monkeypatch.setattr(sys, "argv", ["layout", str(tmp_path)])
+    write_layouts()
+    for name in ("mono", "stereo", "multi"):
+        assert (root / f"foxglove/{name}.json").read_text() == (tmp_path / f"foxglove/{name}.json").read_text(), "make config"
+
+
+def test_rviz_opens_in_the_frame_of_the_camera(ros, tmp_path, monkeypatch):
+    (tmp_path / "rviz2").write_text('#!/bin/sh\necho RViz: "$@"\n')
+    (tmp_path / "rviz2").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    infos = ros.node.create_publisher(CameraInfo, "/depth/camera_info", QoSProfile(depth=1))
+    process = ros.start("rviz", "-d", "view.rviz")
+    ros.wait_for(infos.get_subscription_count, "its subscription")
+    ros.send(lambda: infos.publish(CameraInfo(header=make_header(1, "front_optical"))))
+    ros.wait_for(lambda: not process.is_alive, "its end")
+    assert process.log.endswith("RViz: -d view.rviz -f front_optical\n")

@@ -5,6 +5,8 @@ python -m vizion3d_ros.demo                                       the synthetic 
 python -m vizion3d_ros.demo --bag DIR --left /cam0 --right /cam1    a stereo recording (rosbag2), --rectify if it is raw
 python -m vizion3d_ros.demo --mono WEIGHTS --image FILE             one picture, Depth Anything V2
 python -m vizion3d_ros.demo --mono WEIGHTS --bag DIR --left /cam0   a recording of one camera
+
+With --view it goes on until Ctrl-C, and `vizion3d view` is the third process: see it in Foxglove or Lichtblick.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import argparse
 import os
 import sys
 import time
+from pathlib import Path
 
 from vizion3d_ros.demo.domains import reserved_domain
 from vizion3d_ros.demo.processes import ros_args, running
@@ -37,6 +40,9 @@ def main(args: list[str] | None = None) -> int:
     if options.rectify:
         parameters["rectify"] = True
     node = [f"{kind}_depth_node", *ros_args(parameters, remaps)]
+    if options.view:
+        Path(options.out).mkdir(parents=True, exist_ok=True)
+        return _run([camera, node, ["view", "--port", options.port, "--layout", str(Path(options.out) / "layout.json")]])
     watched = {
         "kind": kind,
         "frames": options.frames or (30 if kind == "stereo" and not options.bag else 6),
@@ -79,6 +85,10 @@ def _parse(args: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--image", help="picture for the mono node")
     parser.add_argument("--model", default="sgbm", help="stereo matcher")
     parser.add_argument("--frames", default="", help="frames to watch")
+    parser.add_argument(
+        "--view", action="store_true", help="show it live instead, until Ctrl-C; OUT/layout.json is for the viewer"
+    )
+    parser.add_argument("--port", default="8765", help="of the live view")
     parser.add_argument("--out", default="demo_out", help="folder for the results")
     options = parser.parse_args(args)
     if options.mono and not (options.image or options.bag):

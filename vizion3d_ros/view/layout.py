@@ -5,11 +5,15 @@ from __future__ import annotations
 
 import json
 import posixpath
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vizion3d_ros import mono_frames, stereo_frames
 from vizion3d_ros.camera_topics import COMPRESSED, COMPRESSED_TYPE, IMAGE_TYPE
+from vizion3d_ros.messages import type_name
+from vizion3d_ros.rigs import read_rigs
 
 _CLOUD_TYPE = "sensor_msgs/msg/PointCloud2"
 _DIAGNOSTICS_TYPE = "diagnostic_msgs/msg/DiagnosticArray"
@@ -82,3 +86,36 @@ def _stacked(panels: Sequence[str], direction: str) -> Any:
 
 def _split(direction: str, first: Any, second: Any, percentage: int) -> dict[str, Any]:
     return {"direction": direction, "first": first, "second": second, "splitPercentage": percentage}
+
+
+def node_types(kind: str, namespace: str = "", rectify: bool = False) -> dict[str, str]:
+    """The topics of a depth node with their types.
+
+    Args:
+        kind: "stereo" or "mono".
+        namespace: of the node.
+        rectify: its images are raw.
+    """
+    inputs, outputs = {
+        "stereo": (stereo_frames.RAW_INPUTS if rectify else stereo_frames.INPUTS, stereo_frames.OUTPUTS),
+        "mono": (mono_frames.INPUTS, mono_frames.OUTPUTS),
+    }[kind]
+    topics = {name: type_name(kind) for name, kind in (inputs | outputs).items()}
+    return {posixpath.join("/", namespace, name): kind for name, kind in topics.items()} | {"/diagnostics": _DIAGNOSTICS_TYPE}
+
+
+def main() -> None:
+    """Write foxglove/*.json: ``python -m vizion3d_ros.view.layout``, in the folder of the repository."""
+    root = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
+    rigs = read_rigs(root / "config" / "rigs.yaml").rigs
+    several = [node_types(rig.kind, rig.namespace, rig.parameters.get("rectify", False)) for rig in rigs]
+    for name, types in {
+        "stereo": node_types("stereo"),
+        "mono": node_types("mono"),
+        "multi": {topic: kind for one in several for topic, kind in one.items()},
+    }.items():
+        write_layout(root / "foxglove" / f"{name}.json", types)
+
+
+if __name__ == "__main__":
+    main()
