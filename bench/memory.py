@@ -13,6 +13,7 @@ import torch
 
 from bench.target import Target
 from vizion3d import runtime
+from vizion3d.runtime.memory import keep_freed_memory
 from vizion3d.stereo.matchers.s2m2 import S2M2, pad
 
 
@@ -29,6 +30,7 @@ def targets() -> Iterator[Target]:
 def measure() -> tuple[float, float]:
     """The two numbers."""
     torch.set_num_threads(1)
+    keep_freed_memory()  # as the nodes do
     network = runtime.load(S2M2(128, 1).eval().requires_grad_(False), "cpu")
     before = resident_bytes()  # the weights are in
     small = 255 * torch.rand(1, 3, 64, 96)

@@ -74,7 +74,7 @@ def test_what_is_built_runs_at_its_size_and_torch_at_others(engine, caplog):
     assert all(Difference.of(*pair).maximum < 1e-5 for pair in zip(loaded(*inputs()), Small()(*inputs()), strict=True))
     assert not lines(caplog)
     for _ in range(2):
-        assert torch.equal(loaded(*inputs(32, 16))[0], Small()(*inputs(32, 16))[0])
+        assert torch.equal(loaded(*inputs(32, 16))[0], runtime.load(Small(), "cpu")(*inputs(32, 16))[0])
     (line,) = lines(caplog)
     assert f"engine {engine} has been built for 24x16, not for 32x16; torch runs the network instead" in line
     assert f"vizion3d engine build small --engine {engine} --size 32x16" in line
@@ -101,7 +101,7 @@ def test_an_engine_that_cannot_be_read_is_replaced_by_torch_in_one_line(engine, 
         file.write_bytes(b"damaged")
     loaded = runtime.load(Small(), "cpu", engine=engine)
     for _ in range(2):
-        assert torch.equal(loaded(*inputs())[0], Small()(*inputs())[0])
+        assert torch.equal(loaded(*inputs())[0], runtime.load(Small(), "cpu")(*inputs())[0])
     (line,) = lines(caplog)
     assert f"engine {engine} cannot be loaded from" in line and "--size 24x16" in line
     assert loaded.describe() == "cpu, float32, eager"
@@ -120,7 +120,7 @@ def test_an_engine_that_fails_at_work_is_replaced_by_torch(caplog, monkeypatch):
     loaded = runtime.load(Small(), "cpu", engine="compile")
     assert loaded.describe().endswith("compile at 24x16")
     for _ in range(2):
-        assert torch.equal(loaded(*inputs())[0], Small()(*inputs())[0])
+        assert torch.equal(loaded(*inputs())[0], runtime.load(Small(), "cpu")(*inputs())[0])
     (line,) = lines(caplog)
     assert "engine compile has failed at 24x16 (RuntimeError: out of memory); torch runs" in line
     assert loaded.describe() == "cpu, float32, eager"

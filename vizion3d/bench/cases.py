@@ -19,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from vizion3d.networks import Subject, drawn_pair, open_subject
 from vizion3d.options import ENGINES, StereoOptions
 from vizion3d.runtime.built import RECORD, engine_folder, open_folder, size_of
+from vizion3d.runtime.eager import EagerNetwork
 from vizion3d.stereo import StereoDepthEstimator, StereoPrediction
 from vizion3d.stereo.matchers import WITHOUT_WEIGHTS
 
@@ -76,9 +77,11 @@ def model_cases(
 
 def _by_engine(subject: Subject, engines: Collection[str]) -> tuple[dict[str, Callable[[], Any]], list[str]]:
     """The network's runs by engine, eager first, and the engines that are not built or not installed."""
-    runs: dict[str, Callable[[], Any]] = {"eager": partial(subject.network, *subject.inputs)}
+    weight = next(subject.network.parameters())
+    device = weight.device
+    eager = EagerNetwork(subject.network, device, weight.dtype)
+    runs: dict[str, Callable[[], Any]] = {"eager": partial(eager, *subject.inputs)}
     missing = []
-    device = subject.inputs[0].device
     for engine in (name for name in ENGINES if name in engines and name != "eager"):
         try:
             folder = engine_folder(engine, subject.network) / size_of(subject.inputs)

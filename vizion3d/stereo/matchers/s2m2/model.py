@@ -79,13 +79,15 @@ class S2M2(nn.Module):
         check_precision(self.dtype, "S2M2")
         images = 2 * (torch.cat((left, right)).float() / 255 - 0.5)
         quarter, half = self.cnn_backbone(images.to(self.dtype))
+        left_half = half.chunk(2)[0].clone()
+        del half  # whose right part, as large as all maps of the pyramid, nobody needs
         pyramid = self.feat_pyramid(quarter)
         features = self.transformer(pyramid)
         disparity, confidence, visibility, cost = self.disp_init(features, self.positivity)
         if cost.dtype != torch.float32:
             raise InputError("S2M2 under torch.autocast: it would match in half precision; use model.half() instead")
 
-        left_features, left_fine, left_half, left_image = (z.chunk(2)[0] for z in (features, pyramid[0], half, images))
+        left_features, left_fine, left_image = (z.chunk(2)[0] for z in (features, pyramid[0], images))
         disparity = self.limit(self.global_refiner(left_features, disparity, confidence))
         context = self.ctx_feat(self.feat_fusion_layer(left_features, left_fine))
         hidden = context.tanh()

@@ -30,7 +30,8 @@ class EdgeWeights(nn.Module):
         self.conv_disp = nn.Sequential(nn.ConvTranspose2d(1, 16, 3, padding=1), nn.ReLU())
         self.conv_rgb = nn.Sequential(nn.ConvTranspose2d(3, 16, 3, padding=1), nn.ReLU())
         self.conv_ctx = nn.ConvTranspose2d(channels, 16, 2, stride=2)
-        self.conv_concat = nn.Sequential(nn.Conv2d(48, 48, 3, padding=1), nn.ReLU(), nn.ConvTranspose2d(48, 9, 1))
+        # In place, since at full resolution each of these maps takes as much memory as the whole network before.
+        self.conv_concat = nn.Sequential(nn.Conv2d(48, 48, 3, padding=1), nn.ReLU(inplace=True), nn.ConvTranspose2d(48, 9, 1))
 
     def forward(self, disparity: Tensor, image: Tensor, half: Tensor) -> Tensor:
         """Make the weights.
@@ -41,5 +42,6 @@ class EdgeWeights(nn.Module):
             half: the encoder's left features (B, C, H/2, W/2).
         """
         dtype = half.dtype
-        seen = self.conv_disp(disparity.to(dtype)), self.conv_rgb(image.to(dtype)), self.conv_ctx(half)
-        return self.conv_concat(torch.cat(seen, 1))
+        return self.conv_concat(
+            torch.cat((self.conv_disp(disparity.to(dtype)), self.conv_rgb(image.to(dtype)), self.conv_ctx(half)), 1)
+        )
