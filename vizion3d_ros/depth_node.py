@@ -51,7 +51,6 @@ _CLEANUP_TIMEOUT_S = 10.0
 _LONG_FRAME_S = 5.0
 _CLOUD = "points2"
 _DEACTIVATION = "deactivation"
-_TO_UNCONFIGURED = "the transitions deactivate and cleanup lead there"
 _MAX_AGE_AT_ARRIVAL_S = 10.0  # of an image whose stamp is of the node's clock
 
 
@@ -346,7 +345,10 @@ class DepthNode(ManagedNode, Generic[S, E]):
         try:
             settings = parameters.updated(self.settings, {change.name: change.value for change in changes})
             if self._configured and (fixed := parameters.fixed_difference(self.settings, settings)):
-                raise InputError(f"parameter {fixed} is set before configure and the node is {self.state}; {_TO_UNCONFIGURED}")
+                raise InputError(
+                    f"parameter {fixed} is set at start, or while the node is unconfigured, and it is {self.state}: deactivate "
+                    "and clean it up before, by ros2 lifecycle set"
+                )
         except InputError as error:
             return SetParametersResult(successful=False, reason=str(error))
         if settings != self.settings:

@@ -156,6 +156,6 @@ def _yaml_value(value: Any) -> str:
 
 def describe(field: dataclasses.Field) -> str:
     """What an option does, with its legal values, in one line."""
-    extras = [range_text(field), "set before configure" if field.metadata["read_only"] else ""]
+    extras = [range_text(field), "set at start" if field.metadata["read_only"] else ""]
     extra = "; ".join(filter(None, extras))
     return field.metadata["text"] + (f" [{extra}]" if extra else "")

@@ -78,7 +78,7 @@ def test_a_life_from_a_bad_path_to_shutdown(ros, vits_file):
     assert manager.change(Transition.TRANSITION_CONFIGURE) and manager.state() == State.PRIMARY_STATE_INACTIVE
     ros.wait_for(lambda: ros.node.count_publishers("depth/image_raw"), "the topic")
     assert camera.get_subscription_count() == 0
-    assert "is set before configure and the node is inactive" in manager.set("model", "other.pth")
+    assert "is set at start, or while the node is unconfigured, and it is inactive" in manager.set("model", "other.pth")
     assert manager.change(Transition.TRANSITION_ACTIVATE)
     ros.wait_for(depths_come, "depth")
 
