@@ -6,10 +6,8 @@
 
 import functools
 import gzip
-import importlib.util
 import json
 import logging
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ import pytest
 import torch
 from generated_weights import s2m2_state_dict, weights_crc32
 from golden_vectors import GOLDEN, load, record_calls, relative_error
+from other_runtimes import assert_outputs_equal, needs_compiler, needs_onnx, run_by_onnx
 from torch import Tensor
 
 from vizion3d.errors import InputError, WeightsError
@@ -271,23 +270,10 @@ def test_autocast_is_refused(dtype: torch.dtype) -> None:
         tiny().to(dtype)(*small_pair())
 
 
-def assert_outputs_equal(actual: Any, expected: Any, tolerance: float) -> None:
-    errors = [relative_error(a, e) for a, e in zip(actual, expected, strict=True)]
-    print(f"\nworst difference {max(errors):.1e}")
-    assert max(errors) < tolerance
-
-
 def test_compiles_into_one_graph() -> None:
     model, pair = tiny(refine_iterations=1), small_pair()
     compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
     assert_outputs_equal(compiled(*pair), model(*pair), 1e-5)
-
-
-needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="the inductor backend needs a C++ compiler")
-needs_onnx = pytest.mark.skipif(
-    any(importlib.util.find_spec(name) is None for name in ("onnx", "onnxruntime", "onnxscript")),
-    reason="needs the packages onnx, onnxruntime and onnxscript",
-)
 
 
 @pytest.mark.slow
@@ -314,15 +300,8 @@ def test_exports() -> None:
 @pytest.mark.slow
 @needs_onnx
 def test_onnx_runtime_equals_eager(tmp_path: Path) -> None:
-    import onnxruntime
-
     model, pair = tiny(refine_iterations=1), small_pair()
-    program = torch.onnx.export(model, pair, dynamo=True, opset_version=18, verbose=False)
-    assert program is not None
-    program.save(tmp_path / "s2m2.onnx")
-    session = onnxruntime.InferenceSession(tmp_path / "s2m2.onnx")
-    feed = {node.name: image.numpy() for node, image in zip(session.get_inputs(), pair, strict=True)}
-    assert_outputs_equal(session.run(None, feed), model(*pair), 1e-3)
+    assert_outputs_equal(run_by_onnx(model, pair, tmp_path), model(*pair), 1e-3)
 
 
 # --- loading --------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain_matcher import PlainMatcher
 
 from vizion3d.camera import PinholeCamera, StereoRig
 from vizion3d.errors import (
@@ -361,26 +362,6 @@ def test_read_only_pictures_are_fine():
 
 
 # --- what some matchers cannot tell, and options ---
-
-
-class PlainMatcher:
-    """Finds one disparity everywhere and says nothing about its certainty; keeps how far it was asked to search."""
-
-    name = architecture = "plain"
-    device = torch.device("cpu")
-    has_confidence = has_visibility = False
-    max_size: tuple[int, int] | None = None
-    min_side = 1
-    image_dtype = torch.float32
-    searched_part_of_width: float | None = 1 / 6
-    searched: float | None = None
-
-    def match(self, left: torch.Tensor, right: torch.Tensor, max_disparity: float | None = None) -> Matches:
-        self.searched = max_disparity
-        return Matches(torch.full_like(left[:, :1], 8.0), None, None, max_disparity=None, step=1.0)
-
-    def describe(self) -> str:
-        return "plain on cpu"
 
 
 def test_a_matcher_without_certainty_is_told_and_masked_by_depth_alone(small, caplog):

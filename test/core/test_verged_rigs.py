@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain_matcher import PlainMatcher
 
 from vizion3d.camera import StereoRig
 from vizion3d.options import ValidityLimits
@@ -22,23 +23,16 @@ from vizion3d.synthetic import StereoFrame, default_scene, render_stereo
 DOFFS_PX = (-60, -20, 10, 20, 60)
 
 
-class Oracle:
+class Oracle(PlainMatcher):
     """Knows the truth of the left image, and tells it as a matcher does that looks for disparities >= 0 only."""
 
     name = architecture = "oracle"
-    device = torch.device("cpu")
-    has_confidence = has_visibility = False
-    max_size: tuple[int, int] | None = None
-    min_side = 1
     image_dtype = torch.uint8
-    searched_part_of_width: float | None = None
+    searched_part_of_width = None
 
     def __init__(self, disparity_px: np.ndarray, rig: StereoRig) -> None:
         self._disparity_px = torch.from_numpy(disparity_px)[None, None].float()
         self._widening = Widening.for_doffs(rig.doffs_px, rig.left.width)
-
-    def describe(self) -> str:
-        return "oracle"
 
     def match(self, left: torch.Tensor, right: torch.Tensor, max_disparity: float | None = None) -> Matches:
         truth, _ = self._widening.apply(self._disparity_px, self._disparity_px)

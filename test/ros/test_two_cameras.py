@@ -10,6 +10,7 @@ import time
 import weakref
 
 import pytest
+from plain_matcher import PlainMatcher
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
@@ -159,26 +160,6 @@ def test_a_node_that_cannot_be_made_leaves_nothing_behind(ros, tmp_path, monkeyp
     assert logging.getLogger("vizion3d").handlers == handlers
     assert workers() == threads
     assert not any(isinstance(handler, RosLogHandler) for handler in handlers)
-
-
-class PlainMatcher:
-    """One disparity everywhere, certainty unknown."""
-
-    name = architecture = "plain"
-    device = torch.device("cpu")
-    has_confidence = has_visibility = False
-    max_size: tuple[int, int] | None = None
-    min_side = 1
-    image_dtype = torch.float32
-    searched_part_of_width: float | None = None
-
-    def match(self, left, right, max_disparity=None):
-        from vizion3d.stereo.matchers import Matches
-
-        return Matches(torch.full_like(left[:, :1], 5.0), None, None, max_disparity=None, step=1.0)
-
-    def describe(self) -> str:
-        return "plain on cpu"
 
 
 def test_a_model_without_certainty_is_told_and_its_topics_are_not_advertised(ros, frame, capfd):
