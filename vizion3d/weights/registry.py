@@ -71,8 +71,8 @@ _DEPTH_ANYTHING_V2 = {
     "base": ("vitb", 97_470_785, NON_COMMERCIAL),
     "large": ("vitl", 335_315_649, NON_COMMERCIAL),
 }
-# place: (training set, largest depth in metres)
-_METRIC = {"indoor": ("Hypersim", 20.0), "outdoor": ("VKITTI", 80.0)}
+# Metric networks of Depth Anything V2, by place: (training set, largest depth in metres)
+METRIC = {"indoor": ("Hypersim", 20.0), "outdoor": ("VKITTI", 80.0)}
 _DEPTH_ANYTHING_3 = "metric", "mono"
 # size: (file, parameters)
 _S2M2 = {
@@ -97,7 +97,7 @@ def _depth_anything_v2(size: str, place: str | None = None) -> WeightsRecord:
         name, repo, file = f"depth-anything-v2-{size}", "Depth-Anything-V2", f"depth_anything_v2_{encoder}.pth"
         max_depth_m = None
     else:
-        training_set, max_depth_m = _METRIC[place]
+        training_set, max_depth_m = METRIC[place]
         name, repo = f"depth-anything-v2-metric-{place}-{size}", f"Depth-Anything-V2-Metric-{training_set}"
         file = f"depth_anything_v2_metric_{training_set.lower()}_{encoder}.pth"
         if licence == APACHE:
@@ -179,7 +179,7 @@ def _vizion3d_release(name: str, like: WeightsRecord, file: str) -> WeightsRecor
 
 RECORDS: tuple[WeightsRecord, ...] = (
     *(_depth_anything_v2(size) for size in _DEPTH_ANYTHING_V2),
-    *(_depth_anything_v2(size, place) for place in _METRIC for size in _DEPTH_ANYTHING_V2),
+    *(_depth_anything_v2(size, place) for place in METRIC for size in _DEPTH_ANYTHING_V2),
     *(_depth_anything_3(variant) for variant in _DEPTH_ANYTHING_3),
     *(_s2m2(size) for size in _S2M2),
     *(_las2(size) for size in _LAS2),

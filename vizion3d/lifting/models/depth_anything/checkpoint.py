@@ -12,11 +12,12 @@ from vizion3d.lifting.models.depth_anything.config import CONFIGS, DepthAnything
 from vizion3d.lifting.models.depth_anything.model import DepthAnythingV2
 from vizion3d.weights.architectures import require
 from vizion3d.weights.checkpoint import fill, read_state_dict
+from vizion3d.weights.registry import METRIC
 
 # Only training needs it, so that fine-tuned files may lack it.
 _UNUSED = "pretrained.mask_token"
 
-METRIC_DEPTHS_M = {"hypersim": 20, "vkitti": 80}
+_METRIC_DEPTHS_M = {training_set.lower(): depth_m for training_set, depth_m in METRIC.values()}
 
 
 def load_depth_anything(path: str | os.PathLike[str], max_depth_m: float | None = None) -> DepthAnythingV2:
@@ -56,9 +57,9 @@ def _check_name(name: str, max_depth_m: float | None) -> None:
             f"{name} is named like Depth Anything V1, whose files have the tensors of V2 but give wrong depth: "
             "use a depth_anything_v2_*.pth file"
         )
-    if max_depth_m is None and any(word in lower for word in ("metric", *METRIC_DEPTHS_M)):
-        known = {data: depth for data, depth in METRIC_DEPTHS_M.items() if data in lower} or METRIC_DEPTHS_M
-        choices = " or ".join(f"max_depth_m={depth} ({data})" for data, depth in known.items())
+    if max_depth_m is None and any(word in lower for word in ("metric", *_METRIC_DEPTHS_M)):
+        known = {data: depth for data, depth in _METRIC_DEPTHS_M.items() if data in lower} or _METRIC_DEPTHS_M
+        choices = " or ".join(f"max_depth_m={depth:g} ({data})" for data, depth in known.items())
         raise WeightsError(f"{name} is named like a metric network, whose file does not hold its range: pass {choices}")
 
 
