@@ -14,7 +14,7 @@ setup: $(READY)
 $(READY): setup.py
 	$(PYTHON) -m venv $(VENV)
 	.ci/install_torch $(BIN)/python 2.13.0
-	@echo "setup: installing vizion3d with $(EXTRAS) into $(VENV), which takes some minutes; 1.6 GB in all with torch for the CPU"
+	@echo "setup: installing vizion3d with $(EXTRAS) into $(VENV), which takes some minutes; 1.7 GB in all with torch for the CPU"
 	$(BIN)/pip install --quiet --editable ".[$(EXTRAS)]"
 	touch $@
 
