@@ -32,7 +32,7 @@ class ViewServer:
 
     def __init__(self, host: str, port: int, has_time: bool = False) -> None:
         try:
-            import foxglove
+            import foxglove.websocket  # the folder foxglove of a clone is no such package
             import rosbags  # noqa: F401
         except ImportError as error:
             raise DependencyError(f"the live view needs {error.name}: pip install foxglove-sdk rosbags") from error
