@@ -118,7 +118,11 @@ class RosHarness:
 
     def start_script(self, path: Path, *arguments: str) -> Process:
         """Run a file with Python."""
-        process = Process([sys.executable, str(path), *arguments], self.domain)
+        return self.start_program(Path(sys.executable), str(path), *arguments)
+
+    def start_program(self, path: Path, *arguments: str) -> Process:
+        """Run a program."""
+        process = Process([str(path), *arguments], self.domain)
         self._processes.append(process)
         return process
 

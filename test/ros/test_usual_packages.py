@@ -11,12 +11,13 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
-from ros_harness import make_header
-from sensor_msgs.msg import Image
+from ros_harness import by_stamp, make_header
+from sensor_msgs.msg import Image, PointCloud2
 
 from vizion3d.lifting import MonoDepthEstimator
 from vizion3d.stereo import StereoDepthEstimator
 from vizion3d_ros import conversions, mono_frames, stereo_frames
+from vizion3d_ros.demo.processes import ros_args
 from vizion3d_ros.pairing_filter import PairingFilter
 from vizion3d_ros.settings import MonoFrameSettings, StereoFrameSettings
 
@@ -142,3 +143,27 @@ def test_every_image_of_ours_goes_through_cv_bridge(rig, frame, vits_file, depth
     for topic, message in images.items():
         own = np.frombuffer(message.data, types[message.encoding])
         np.testing.assert_array_equal(bridge.imgmsg_to_cv2(message), own.reshape(480, 640, *own.shape[1:]), topic)
+
+
+def test_the_cloud_of_depth_image_proc_is_ours(ros):
+    """Where ROS is installed as a whole; not seen to run yet."""
+    packages = pytest.importorskip("ament_index_python.packages", reason="ament_index_python is not installed")
+    try:
+        program = Path(packages.get_package_prefix("depth_image_proc")) / "lib/depth_image_proc/point_cloud_xyz_node"
+    except packages.PackageNotFoundError:
+        pytest.skip("depth_image_proc is not installed")
+    ours, theirs = (ros.listen(topic, PointCloud2) for topic in ("points2", "theirs"))
+    ros.start("demo.synthetic_camera_node", parameters={"width": 320, "height": 240, "focal_length": 260.0, "rate": 2.0})
+    ros.start_stereo_node()
+    remaps = {"image_rect": "depth/image_rect", "camera_info": "depth/camera_info", "points": "theirs"}
+    ros.start_program(program, *ros_args({}, remaps))
+    stamps = ros.wait_for(lambda: by_stamp(ours).keys() & by_stamp(theirs).keys(), "clouds of one moment")
+    for stamp in stamps:
+        np.testing.assert_allclose(_xyz(by_stamp(ours)[stamp]), _xyz(by_stamp(theirs)[stamp]), rtol=1e-5)
+
+
+def _xyz(cloud: PointCloud2) -> np.ndarray:
+    """(H, W, 3) float32 of the fields x, y and z, which come first."""
+    assert [(field.name, field.offset) for field in cloud.fields[:3]] == [("x", 0), ("y", 4), ("z", 8)]
+    rows = np.frombuffer(cloud.data, np.uint8).reshape(cloud.height, cloud.width, cloud.point_step)
+    return rows[..., :12].copy().view("<f4")
