@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import re
 import struct
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -49,6 +51,13 @@ def check_fields(message, encoding: str, channels: int) -> None:
     assert message.header.frame_id == "left_optical"
     assert (message.height, message.width, message.encoding, message.is_bigendian) == (40, 60, encoding, 0)
     assert message.step == 60 * channels and len(message.data) == 40 * message.step
+
+
+@pytest.mark.parametrize("page", ["messages.md", "nodes.md"])
+def test_every_output_is_on_the_pages(page):
+    text = (Path(__file__).parents[2] / "docs" / page).read_text(encoding="utf-8")
+    for topic in stereo_frames.OUTPUTS | stereo_frames.VIEWS | mono_frames.OUTPUTS | mono_frames.VIEWS:
+        assert re.search(rf"(?<![\w/]){topic}(?![\w/])", text), topic
 
 
 def check_jpeg(packed, image) -> None:
