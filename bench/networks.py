@@ -46,11 +46,21 @@ def targets() -> Iterator[Target]:
     torch.set_num_threads(1)
     for one in (
         Measured("LAS2-S", las2.LAS2(*las2.SIZES["S"]), (640, 480), None, None),
-        Measured("Depth Anything V2 ViT-S", DepthAnythingV2(CONFIGS["vits"]), (686, 518), None, 0.85),
-        Measured("S2M2-S", s2m2.S2M2(128, 1), (640, 480), 62.0, 0.75),
+        Measured("Depth Anything V2 ViT-S", drawn_vits(), (686, 518), None, 0.85),
+        Measured("S2M2-S", s2m2.S2M2(128, 1), (640, 480), 62.0, None),  # its engine: `bench.exported`
     ):
         with cached_weights(one.network) as file:
             yield from of_network(one, file)
+
+
+def drawn_vits() -> nn.Module:
+    """A ViT-S whose depth varies by about 1, above the zero at which its last layer cuts off: something to compare."""
+    network = DepthAnythingV2(CONFIGS["vits"])
+    last = network.depth_head.scratch.output_conv2[2]
+    with torch.no_grad():
+        last.weight *= 30
+        last.bias.fill_(2.0)
+    return network
 
 
 @contextmanager
