@@ -177,3 +177,31 @@ def test_colors_of_mono(kind):
     near_m, far_m = (0.5, 50.0) if kind is DepthKind.METRES else (0.5, 10.0)
     np.testing.assert_array_equal(colors(message), colorize_depth(depth_m, near_m, far_m))
     assert (colors(message)[0, 0] == DARK_GREY).all()
+
+
+def test_views_are_made_for_who_listens_and_outputs_always_if_lazy_is_off(ros):
+    rclpy = pytest.importorskip("rclpy", reason="rclpy is not installed")
+    from vizion3d_ros.stereo_depth_node import StereoDepthNode
+
+    node = StereoDepthNode(
+        context=ros.node.context, parameter_overrides=[rclpy.parameter.Parameter("lazy", value=False)], cli_args=[]
+    )
+    try:
+        messages = stereo_messages(plane(4.0))
+        made: list[str] = []
+
+        def maker(topic: str):
+            return lambda: made.append(topic) or messages[topic]
+
+        makers = {topic: maker(topic) for topic in messages}
+        node.publish(makers)
+        assert made == (outputs := [topic for topic in messages if topic in stereo_frames.OUTPUTS])
+        received = ros.listen("depth/color/compressed", stereo_frames.VIEWS["depth/color/compressed"])
+        ros.wait_for(lambda: node.count_subscribers("depth/color/compressed"), "the listener to be heard of")
+        ros.wait_for(lambda: node._outputs["depth/color/compressed"].get_subscription_count(), "the listener to be matched")
+        made.clear()
+        node.publish(makers)
+        assert {*made} == {*outputs, "depth/color/compressed"}
+        assert ros.wait_for(lambda: received, "the picture")[0] == messages["depth/color/compressed"]
+    finally:
+        node.destroy_node()
