@@ -37,7 +37,7 @@ setup(
             "ros-lifecycle-msgs",
         ],
         "open3d": ["open3d"],
-        "bag": ["rosbags"],
+        "bag": ["rosbags", "mcap"],
         "view": ["foxglove-sdk", "rosbags"],
         # Engines, with what builds them; on a robot that only runs them openvino or onnxruntime alone does.
         "openvino": ["openvino", "onnx", "onnxscript"],

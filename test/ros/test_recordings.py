@@ -171,7 +171,7 @@ def test_what_is_written_has_all_that_players_and_viewers_ask_for(bag, whole, tm
     assert len([name for name in files(tmp_path / "out") if name != "metadata.yaml"]) == 2
     store = get_typestore(Stores.ROS2_JAZZY)
     with rosbag2.Reader(tmp_path / "out") as reader:
-        assert reader.message_count == 42
+        assert reader.message_count == 6 * len(stereo_frames.OUTPUTS)
         assert (reader.start_time, reader.duration) == (BEGIN_NS + 5_000_000, 5 * STEP_NS + 1)
         for connection in reader.connections:
             assert connection.msgdef.data == store.generate_msgdef(connection.msgtype, ros_version=2)[0]
@@ -290,8 +290,8 @@ def test_mistakes_are_told_in_one_line(bag, whole, tmp_path, capsys):
         capsys, bag, whole, *out, "--stereo", "/rig/left", "/rig/right", "--copy-inputs", "--only", "depth"
     )
     cut = tmp_path / "cut.mcap"
-    cut.write_bytes((bag / "bag.mcap").read_bytes()[:-100])
-    assert f"was cut off while it was recorded: mend it with `mcap recover {cut}" in told(capsys, cut, *out)
+    cut.write_bytes((bag / "bag.mcap").read_bytes()[:400])
+    assert f"{cut} was cut off before the first message was whole" in told(capsys, cut, *out)
     assert not (tmp_path / "out").exists()
 
 
@@ -304,6 +304,34 @@ def test_a_recording_that_is_damaged_further_on_is_used_up_to_there(tmp_path, ca
     assert run(bag, "--out", tmp_path / "out", "--only", "reason", "--every", 10) == 1
     assert "can be read no further than this" in capsys.readouterr().err
     assert 5 < len(read(tmp_path / "out")) < 15
+
+
+def test_a_recording_that_was_cut_off_is_used_up_to_there(tmp_path, capsys):
+    """As a recorder leaves it that lost power: no end, no index, half a message."""
+    pytest.importorskip("mcap")
+    recorded = pairs(140)
+    bag = write(tmp_path / "bag", recorded)
+    file = bag / "bag.mcap"
+    file.write_bytes(file.read_bytes()[: file.stat().st_size * 8 // 10])
+    out = tmp_path / "out"
+    assert run(bag, "--out", out, "--only", "reason", "--every", 10, "--segment", 4, "--copy-inputs") == 1
+    error = capsys.readouterr().err
+    assert "can be read no further than this" in error and "no whole record" in error
+    made = read(out)
+    frames = [log_ns for topic, log_ns, _ in made if topic == "/rig/reason"]
+    assert frames == [BEGIN_NS + 5_000_000 + index * 10 * STEP_NS for index in range(len(frames))] and 4 < len(frames) < 12
+    copied = [one for one in made if one[0] != "/rig/reason"]
+    whole = [(topic, log_ns, bytes(serialize(message, type_name(type(message))))) for topic, log_ns, message in recorded]
+    assert len(copied) > 4 * (10 * len(frames) - 10) and sorted(copied) == sorted(whole[: len(copied)])
+    assert run(bag, "--list") == 0
+    assert "# it can be read no further than this" in capsys.readouterr().out
+    (bag / "metadata.yaml").unlink()
+    for path in (bag, file):
+        with closing(BagReader(path)) as reader:
+            assert sum(topic.message_count for topic in reader.topics.values()) == len(copied)
+            assert reader.topics[CAMERAS[0].image].qos == BagReader(out).topics[CAMERAS[0].image].qos
+            with pytest.raises(InputError, match=f"{file} was cut off while it was recorded, .* s from its beginning"):
+                list(reader.recorded(reader.topics))
 
 
 def test_a_disc_that_is_full_costs_the_file_at_work(bag, tmp_path, capsys):

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from vizion3d.errors import DependencyError, InputError
+from vizion3d_ros.bag.cut_mcap import CutMcapReader, is_cut
 from vizion3d_ros.bag.rosbag1 import Rosbag1Reader
 
 
@@ -42,7 +43,8 @@ class BagReader:
     Args:
         path: the bag's directory, or a .db3, .mcap or .bag file. A file beside a metadata.yaml stands for that whole bag,
             because only the metadata tell whether the messages in the file are compressed. Of a directory without
-            metadata.yaml, or whose metadata name no storage (a recording that was cut off), all such files are read.
+            metadata.yaml, or whose metadata name no storage (a recording that was cut off), all such files are read. An
+            mcap file that was cut off is read up to there, where reading it raises InputError.
         further: more of them, read as one recording.
 
     Raises:
@@ -61,7 +63,7 @@ class BagReader:
         for one in paths:
             with _damage_reported(one):
                 for part in _parts(one):
-                    reader = Rosbag1Reader(part) if part.suffix == ".bag" and part.is_file() else Reader(part)
+                    reader = _kind(part, Reader)(part)
                     reader.open()
                     self._readers.append(reader)
         connections = sorted((c for reader in self._readers for c in reader.connections), key=lambda c: c.topic)
@@ -114,12 +116,10 @@ class BagReader:
 def _damage_reported(path: Path) -> Iterator[None]:
     try:
         yield
-    except InputError:
+    except (InputError, DependencyError):
         raise
     except Exception as error:  # of every kind: damaged files fail anywhere in the parsers
         advice = "give the directory with its metadata.yaml, or a .db3, .mcap or .bag file"
-        if "end magic" in str(error):
-            advice = f"it was cut off while it was recorded: mend it with `mcap recover {path} -o NEW.mcap`"
         raise InputError(f"{path} cannot be read as a recording ({error}); {advice}") from error
 
 
@@ -128,20 +128,33 @@ def _whole(path: Path) -> Path:
     return path.parent if path.is_file() and path.suffix != ".bag" and (path.parent / "metadata.yaml").is_file() else path
 
 
+def _kind(path: Path, usual: type[Any]) -> type[Any]:
+    """What reads it."""
+    if path.is_file() and path.suffix == ".bag":
+        return Rosbag1Reader
+    return CutMcapReader if path.is_file() and path.suffix == ".mcap" and is_cut(path) else usual
+
+
 def _parts(path: Path) -> list[Path]:
-    """What rosbags can open: the path itself, or the files of a directory whose metadata are missing or name no storage."""
+    """What can be opened: the path itself, or the files of a directory without metadata that are true of them.
+
+    Those are missing, or name no storage, or one of its files was cut off.
+    """
     if not path.is_dir():
         return [path]
     metadata = path / "metadata.yaml"
+    files = sorted(file for file in path.iterdir() if file.suffix in (".db3", ".mcap"))
     if metadata.is_file():
         known = yaml.safe_load(metadata.read_text(encoding="utf-8"))["rosbag2_bagfile_information"]
-        if known["storage_identifier"]:
+        is_compressed = known.get("compression_mode", "").lower() not in ("", "none")
+        if known["storage_identifier"] and (
+            is_compressed or not any(file.suffix == ".mcap" and is_cut(file) for file in files)
+        ):
             return [path]
-        if known.get("compression_mode", "").lower() not in ("", "none"):
+        if is_compressed:
             raise InputError(
                 f'{metadata} has no storage_identifier although the bag is compressed; write "mcap" or "sqlite3" there'
             )
-    files = sorted(file for file in path.iterdir() if file.suffix in (".db3", ".mcap"))
     if not files:
         raise InputError(
             f"{path} holds no rosbag2 recording; give the directory with its metadata.yaml, or a .db3 or .mcap file"

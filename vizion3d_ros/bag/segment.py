@@ -119,11 +119,15 @@ def _read(job: Job, index: int, bag: BagReader) -> Generator[_Copied | _Frame, N
     begin = None if first is None else min(first, finder.begin_ns)
     end = None if last is None else max(last, finder.end_ns)
     wanted = {camera.image for camera in job.cameras} | {*job.copies}
-    for topic, log_ns, cdr in bag.recorded(wanted, begin, end):
-        if topic in job.copies and (first is None or first <= log_ns) and (last is None or log_ns < last):
-            yield _Copied(topic, log_ns, cdr)
-        for row, images in finder.add(topic, log_ns, cdr):
-            yield _Frame(row, int(frames[row, 0, LOG]), images)
+    try:
+        for topic, log_ns, cdr in bag.recorded(wanted, begin, end):
+            if topic in job.copies and (first is None or first <= log_ns) and (last is None or log_ns < last):
+                yield _Copied(topic, log_ns, cdr)
+            for row, images in finder.add(topic, log_ns, cdr):
+                yield _Frame(row, int(frames[row, 0, LOG]), images)
+    except InputError:
+        if finder.is_waiting or not job.plan.damage:
+            raise
     if finder.is_waiting:
         raise InputError(f"{bag.path} is not what it was when it was looked through: images are gone; begin again")
 

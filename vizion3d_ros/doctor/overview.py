@@ -6,11 +6,11 @@ from __future__ import annotations
 import posixpath
 import shlex
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from vizion3d.calibration_files import camera_yaml
-from vizion3d.errors import Vizion3dError
+from vizion3d.errors import InputError, Vizion3dError
 from vizion3d_ros import mono_frames, stereo_frames
 from vizion3d_ros.bag.job import bytes_a_frame
 from vizion3d_ros.bag.plan import INFO, Plan, images_of, make_plan
@@ -105,6 +105,8 @@ def _frames_text(
     _, images = next(images_of(bag, cameras, plan.frames[:1]))
     size_wh = image_size_wh(deserialize(images[0], bag.topics[cameras[0].image].type_name))
     text = f"# {count} frames{rate}{left_out}"
+    if plan.damage:
+        text += f"\n# it can be read no further than this: {plan.damage}"
     if size_wh is None:
         return text
     sizes = bytes_a_frame(outputs, settings, size_wh)
@@ -115,7 +117,10 @@ def _frames_text(
 
 def _write_calibrations(bag: BagReader, cameras: Sequence[CameraTopics], folder: Path) -> str:
     """Write the last CameraInfo of each camera; what was written."""
-    newest = {topic: cdr for topic, _, cdr in bag.recorded({camera.info for camera in cameras if camera.info})}
+    newest = {}
+    with suppress(InputError):  # of a damaged recording, which was told
+        for topic, _, cdr in bag.recorded({camera.info for camera in cameras if camera.info}):
+            newest[topic] = cdr
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for topic, cdr in sorted(newest.items()):
