@@ -37,6 +37,8 @@ setup(
             "ros-lifecycle-msgs",
         ],
         "open3d": ["open3d"],
+        # Scales, legends and axes in pictures.
+        "plots": ["matplotlib"],
         "bag": ["rosbags", "mcap"],
         "view": ["foxglove-sdk", "rosbags"],
         # Engines, with what builds them; on a robot that only runs them openvino or onnxruntime alone does.
@@ -45,6 +47,7 @@ setup(
         "docs": DOCS,
         "test": ["pytest", "hypothesis", "safetensors"],
         "dev": [
+            "matplotlib",
             "pytest",
             "pytest-xdist",
             "hypothesis",

@@ -45,7 +45,7 @@ CORE = {
     "networks": "camera errors lifting option_records options stereo synthetic weights torch",
     "bench": "__version__ networks options runtime stereo cv2 numpy torch",
     "synthetic": "camera errors evaluate lens_rays records rectify numpy",
-    "visualize": "errors cv2 numpy",
+    "visualize": "errors cv2 matplotlib numpy",
     "cli": "__version__ calibration_files camera errors evaluate exif images lens_rays lifting networks option_records "
     "options rectify runtime stereo synthetic visualize weights cv2 numpy bench",
 }

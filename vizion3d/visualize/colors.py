@@ -44,10 +44,8 @@ def colorize_depth(depth_m: np.ndarray, near_m: float | None = None, far_m: floa
         InputError: depth_m is not (H, W), or not 0 < near_m < far_m.
     """
     depth_m = _checked_map("depth_m", depth_m)
+    near_m, far_m = depth_range(depth_m, near_m, far_m)
     valid = np.isfinite(depth_m) & (depth_m > 0)
-    near_m, far_m = _range("near_m", "far_m", depth_m[valid], near_m, far_m)
-    if near_m <= 0:
-        raise InputError(f"near_m is {near_m}; it must be positive, in metres")
     log_depth = np.log(np.where(valid, depth_m, near_m))
     return _apply_colors(ColorMap.DEPTH, (np.log(far_m) - log_depth) / (np.log(far_m) - np.log(near_m)), valid)
 
@@ -63,9 +61,24 @@ def colorize_disparity(disparity_px: np.ndarray, min_px: float | None = None, ma
         InputError: disparity_px is not (H, W), or not min_px < max_px.
     """
     disparity_px = _checked_map("disparity_px", disparity_px)
+    min_px, max_px = disparity_range(disparity_px, min_px, max_px)
     valid = np.isfinite(disparity_px)
-    min_px, max_px = _range("min_px", "max_px", disparity_px[valid], min_px, max_px)
     return _apply_colors(ColorMap.DISPARITY, (np.where(valid, disparity_px, min_px) - min_px) / (max_px - min_px), valid)
+
+
+def depth_range(depth_m: np.ndarray, near_m: float | None = None, far_m: float | None = None) -> tuple[float, float]:
+    """The depths of the nearest and the farthest colour: what is given, the rest so that nearly all of the map is between."""
+    depth_m = _checked_map("depth_m", depth_m)
+    near_m, far_m = _range("near_m", "far_m", depth_m[np.isfinite(depth_m) & (depth_m > 0)], near_m, far_m)
+    if near_m <= 0:
+        raise InputError(f"near_m is {near_m}; it must be positive, in metres")
+    return near_m, far_m
+
+
+def disparity_range(disparity_px: np.ndarray, min_px: float | None = None, max_px: float | None = None) -> tuple[float, float]:
+    """`depth_range` for disparities, the farthest first."""
+    disparity_px = _checked_map("disparity_px", disparity_px)
+    return _range("min_px", "max_px", disparity_px[np.isfinite(disparity_px)], min_px, max_px)
 
 
 def _checked_map(name: str, values: np.ndarray) -> np.ndarray:
