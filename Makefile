@@ -53,7 +53,7 @@ bench: $(READY)
 accuracy: $(READY)
 	$(BIN)/python -m bench.accuracy --out docs/accuracy.md
 
-# The YAML files of the nodes and docs/options.md, from the dataclasses that own the options; foxglove/ from the topics of
+# The YAML files of the nodes and docs/options.md, from the dataclasses that own the options; layouts/ from the topics of
 # the nodes; THIRD_PARTY.md from the registry.
 config: $(READY)
 	$(BIN)/python -m vizion3d_ros.settings

@@ -24,7 +24,7 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
-        *((f"share/{NAME}/{folder}", glob(f"{folder}/*")) for folder in ("launch", "config", "rviz", "foxglove")),
+        *((f"share/{NAME}/{folder}", glob(f"{folder}/*")) for folder in ("launch", "config", "rviz", "layouts")),
     ],
     install_requires=["numpy>=1.21", "torch>=2.3", "opencv-python-headless>=4.5.5,<5", "pillow>=9.0.1", "pyyaml>=5"],
     extras_require={

@@ -61,7 +61,7 @@ def test_colcon_builds_an_ament_package(tmp_path, options):
         "config/stereo.yaml",
         "config/mono.yaml",
         "rviz/mono.rviz",
-        "foxglove/stereo.json",
+        "layouts/stereo.json",
     ):
         assert (prefix / "share/vizion3d" / name).exists(), name
     for name in (

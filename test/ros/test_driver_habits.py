@@ -144,17 +144,16 @@ def test_another_size_is_refused_until_its_camera_info_comes(ros):
     depths = ros.listen("depth/image_rect", Image)
     driver = Driver(ros)
     driver.wait_for_subscribers()
-    driver.run(10, 0.1, lambda number: number or driver.send_infos(0))
-    before = len(depths)
-    assert before
+    driver.run(10, 0.1, lambda _: driver.send_infos(0))
+    ros.wait_for(lambda: depths, "depth of the first size")
     small = StereoRig(PinholeCamera(32, 24, 26.0, 26.0, 15.5, 11.5), baseline_m=0.12)
     driver.frame = render_stereo(default_scene(), small)
     driver.run(10, 0.1)
-    assert len(depths) == before
-    assert "the image is 32x24 now but no CameraInfo for this size came: the newest is for 64x48" in node.log
-    driver.run(10, 0.1, lambda number: number or driver.send_infos(0, small))
-    ros.wait_for(lambda: len(depths) > before, "depth of the new size")
-    assert depths[-1].width == 32
+    refusal = "the image is 32x24 now but no CameraInfo for this size came: the newest is for 64x48"
+    ros.wait_for(lambda: refusal in node.log, "the refusal")
+    assert {depth.width for depth in depths} == {64}
+    driver.run(10, 0.1, lambda _: driver.send_infos(0, small))
+    ros.wait_for(lambda: depths[-1].width == 32, "depth of the new size")
 
 
 def test_a_camera_that_is_half_a_second_late_pairs(ros):

@@ -227,13 +227,13 @@ def test_a_layout_shows_what_a_node_publishes(kind, depth):
 
 def test_the_layouts_beside_the_code_are_those_of_today(tmp_path, monkeypatch):
     root = Path(__file__).parents[2]
-    for folder in ("config", "foxglove"):
+    for folder in ("config", "layouts"):
         (tmp_path / folder).mkdir()
     shutil.copy(root / "config/rigs.yaml", tmp_path / "config")
     monkeypatch.setattr(sys, "argv", ["layout", str(tmp_path)])
     write_layouts()
     for name in ("mono", "stereo", "multi"):
-        assert (root / f"foxglove/{name}.json").read_text() == (tmp_path / f"foxglove/{name}.json").read_text(), "make config"
+        assert (root / f"layouts/{name}.json").read_text() == (tmp_path / f"layouts/{name}.json").read_text(), "make config"
 
 
 def test_rviz_opens_in_the_frame_of_the_camera(ros, tmp_path, monkeypatch):

@@ -105,7 +105,7 @@ def node_types(kind: str, namespace: str = "", rectify: bool = False) -> dict[st
 
 
 def main() -> None:
-    """Write foxglove/*.json: ``python -m vizion3d_ros.view.layout``, in the folder of the repository."""
+    """Write layouts/*.json: ``python -m vizion3d_ros.view.layout``, in the folder of the repository."""
     root = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
     rigs = read_rigs(root / "config" / "rigs.yaml").rigs
     several = [node_types(rig.kind, rig.namespace, rig.parameters.get("rectify", False)) for rig in rigs]
@@ -114,7 +114,7 @@ def main() -> None:
         "mono": node_types("mono"),
         "multi": {topic: kind for one in several for topic, kind in one.items()},
     }.items():
-        write_layout(root / "foxglove" / f"{name}.json", types)
+        write_layout(root / "layouts" / f"{name}.json", types)
 
 
 if __name__ == "__main__":
