@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from bench.live import Camera, Held, Probe
 from bench.target import Target
 
+ONLY_IF_NAMED = True
 SIZE_WH = 160, 120
 _NETWORK_S = "0.05"
 _WARM_UP_S, _MEASURE_S = 1.0, 10.0

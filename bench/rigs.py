@@ -16,6 +16,7 @@ from bench.live import Held, Probe, count
 from bench.target import Target
 
 RIGS = 1, 2, 4, 8
+ONLY_IF_NAMED = True
 SIZE_WH = 160, 120
 RATE_HZ = 5.0
 _WARM_UP_S, _MEASURE_S = 4.0, 12.0

@@ -18,6 +18,7 @@ from bench.live import ENDED, Camera, Held, Probe, count, median_growth
 from bench.target import Target
 
 FRAMES = 20_000
+ONLY_IF_NAMED = True
 SIZE_WH = 64, 48
 _BURST = 10
 _STEP_NS = 100_000_000
