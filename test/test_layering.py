@@ -70,7 +70,7 @@ ROS = {
     "compressed_images conversions messages settings "
     "numpy torch",
     # the recording door, without rclpy but for the player
-    "bag": "core.bit_depth core.calibration_files core.camera core.cli core.errors core.lifting core.rectify "
+    "bag": "core.bit_depth core.calibration_files core.camera core.cli core.errors core.evaluate core.lifting core.rectify "
     "core.runtime core.stereo camera_infos camera_topics conversions messages mono_frames pairing settings stereo_frames cv2 "
     "mcap numpy rosbags yaml",
     "bag.player": "core.errors bag bag.round_trip camera_topics compressed_images fast_dds graph program builtin_interfaces "

@@ -20,6 +20,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("rosbags")
 
@@ -38,7 +39,7 @@ from vizion3d_ros.bag.progress import Progress
 from vizion3d_ros.bag.reader import BagReader
 from vizion3d_ros.bag.serialized import deserialize, serialize, stamp_of
 from vizion3d_ros.camera_topics import CameraTopics
-from vizion3d_ros.messages import CompressedImage, Header, Time, type_name
+from vizion3d_ros.messages import CompressedImage, DisparityImage, Header, Time, type_name
 from vizion3d_ros.settings import MonoFrameSettings, StereoFrameSettings
 
 ROOT = Path(__file__).parents[2]
@@ -665,3 +666,45 @@ def test_metres_without_a_camera_and_of_a_wide_lens_are_told(da3_metric_file, da
     frame = pipeline.decode(messages)
     (fault,) = pipeline.faults(messages, frame, pipeline.estimate(frame))
     assert fault.what == "lens" and "rectify it first" in str(fault)
+
+
+# --- how right it is ---
+
+
+def with_truth(count: int, shape: str) -> list[Recorded]:
+    """Pairs of a wall, and for all but the first its depth."""
+    depth_m = np.full((64, 128), CAMERA.fx * BASELINE_M / SHIFT_PX, np.float32)
+    depth_m[:10] = np.nan
+    messages = pairs(count)
+    for index in range(1, count):
+        if shape == "disparity":
+            image = conversions.image_from_array(np.nan_to_num(CAMERA.fx * BASELINE_M / depth_m), "32FC1", header(index))
+            true: Any = DisparityImage(header=header(index), image=image, f=CAMERA.fx, t=BASELINE_M, min_disparity=1.0)
+        else:
+            true = conversions.depth_image(torch.from_numpy(depth_m), shape, header(index))
+        messages.append(("/depth_truth", BEGIN_NS + index * STEP_NS + 9_000_000, true))
+    return messages
+
+
+@pytest.mark.parametrize("shape", ["32FC1", "16UC1", "disparity"])
+def test_a_recording_is_judged_by_the_truth_in_it(tmp_path, shape):
+    path = str(write(tmp_path / "bag", with_truth(4, shape)))
+    assert main(["eval", path, "--truth", "/depth_truth", "--every", "2", "--out", str(tmp_path / "out")]) == 0
+    results = json.loads((tmp_path / "out/eval.json").read_text())["results"]
+    assert [result["case"] for result in results] == ["0.100 s", "0.300 s"]
+    for result in results:
+        assert result["calibrated"] and result["all"]["truth_pixels"] == 54 * 128
+        assert result["all"]["median_px"] < 0.01 and result["all"]["bad_1"] < 1  # the wall is where the truth says
+
+
+def test_mistakes_about_recorded_truth(bag, tmp_path, capsys):
+    def refused(*options: str) -> str:
+        assert main(["eval", str(bag), *options]) == 2
+        return capsys.readouterr().err
+
+    assert "has no sensor_msgs/msg/Image or stereo_msgs/msg/DisparityImage /truth; those that are: /rig/left" in refused(
+        "--truth", "/truth"
+    )
+    assert "give --truth and the topic of" in refused()
+    assert "are for files; a recording says it itself" in refused("--truth", "/truth", "--encoding", "depth")
+    assert "is an image of the pair and given as its truth" in refused("--truth", "/rig/left/image_rect")

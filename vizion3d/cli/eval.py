@@ -3,6 +3,7 @@
 
   vizion3d eval LEFT RIGHT --truth FILE [--encoding E] [--calib FILE...]      one pair
   vizion3d eval FOLDER_OR_LIST...                     the pairs of a benchmark's folder, or of a YAML list
+  vizion3d eval BAG --truth TOPIC [--stereo LEFT RIGHT]   the pairs of a recording that have a truth of the same stamp
   vizion3d eval --drawn [NAME...]                     pairs drawn with exact truth
   vizion3d eval IMAGE --truth FILE --encoding E       one picture and a mono model
   vizion3d eval --truth FILE --prediction FILE        two maps
@@ -18,6 +19,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from vizion3d.cli.recordings import is_recording
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,9 +40,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("inputs", nargs="*", metavar="INPUT", help="LEFT RIGHT, folders or YAML lists of pairs, or one image")
+    parser.add_argument(
+        "inputs", nargs="*", metavar="INPUT", help="LEFT RIGHT, folders or YAML lists of pairs, a recording, or one image"
+    )
     truth = parser.add_argument_group("truth")
-    truth.add_argument("--truth", metavar="FILE", help="map of the left image: PNG of 8 or 16 bits, PFM or npy")
+    truth.add_argument(
+        "--truth",
+        metavar="FILE",
+        help="map of the left image: PNG of 8 or 16 bits, PFM or npy; of a recording the topic of depth (32FC1 in metres, "
+        "16UC1 in millimetres) or DisparityImage of the rectified left image",
+    )
     truth.add_argument(
         "--encoding",
         metavar="E",
@@ -52,6 +62,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     truth.add_argument("--calib", nargs="+", default=[], metavar="FILE", help="calibration, as for vizion3d stereo")
     truth.add_argument("--drawn", nargs="*", metavar="NAME", help="drawn pairs (default: all)")
     truth.add_argument("--window", type=int, metavar="N", help="only the middle 1/N of width and height of both images")
+    truth.add_argument(
+        "--stereo", nargs="+", default=[], metavar="TOPIC", help="of a recording: the cameras, as for vizion3d bag"
+    )
+    truth.add_argument("--every", type=int, default=1, metavar="N", help="of a recording: only every so many-th pair")
     answer = parser.add_argument_group("answer")
     answer.add_argument(
         "--model",
@@ -67,7 +81,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     answer.add_argument("--z-far", type=float, metavar="M", help="farthest valid depth (default: 50 m, none without --calib)")
     answer.add_argument("--scale", type=float, help="size to match at, as a part of the image size (default: automatic)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write eval.json and the pictures of the errors there")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, read_cases=None)
 
 
 @dataclass(frozen=True)
@@ -118,6 +132,11 @@ def _judge(options: argparse.Namespace) -> Iterator[_Judged]:
         raise InputError(
             "nothing to compare; give LEFT RIGHT --truth, a folder or list of pairs, --drawn, or --truth --prediction"
         )
+    recordings = [path for path in options.inputs if is_recording(Path(path))]
+    if recordings:
+        return _judge_pairs(_check_recording(options, recordings[0]), several=True)
+    if options.stereo or options.every != 1:
+        raise InputError("--stereo and --every are for a recording")
     several = options.drawn is not None or any(Path(p).is_dir() or p.endswith((".yaml", ".yml")) for p in options.inputs)
     if not several and options.inputs and not options.truth:
         raise InputError("there is no truth to compare with; give --truth FILE")
@@ -134,6 +153,25 @@ def _judge(options: argparse.Namespace) -> Iterator[_Judged]:
             f"{len(options.inputs)} images are given; two make a pair, several pairs go in a folder or a YAML list"
         )
     return _judge_pairs(options, several)
+
+
+def _check_recording(options: argparse.Namespace, path: str) -> argparse.Namespace:
+    """The options, if they go with a recording."""
+    from vizion3d.errors import InputError
+
+    if len(options.inputs) > 1 or options.drawn is not None:
+        raise InputError(f"{path} is a recording; give one recording and nothing else")
+    if not options.truth:
+        raise InputError(f"there is no truth to compare with; give --truth and the topic of {path} that has it")
+    if options.prediction or options.encoding or options.calib or options.mask or options.truth_right:
+        raise InputError(
+            "--prediction, --encoding, --calib, --mask and --truth-right are for files; a recording says it itself"
+        )
+    if options.every < 1:
+        raise InputError(f"--every is {options.every}; it must be at least 1")
+    if options.read_cases is None:
+        raise InputError(f"{path} is a recording, and nothing that reads them is installed; give pairs of images")
+    return options
 
 
 def _judge_pairs(options: argparse.Namespace, several: bool) -> Iterator[_Judged]:
@@ -165,7 +203,9 @@ def _cases(options: argparse.Namespace, several: bool) -> Iterator[StereoCase]:
     from vizion3d.evaluate import PairFiles, find_pairs
 
     cases: Iterator[StereoCase]
-    if several:
+    if options.inputs and is_recording(Path(options.inputs[0])):
+        cases = options.read_cases(Path(options.inputs[0]), options.stereo, options.truth, options.every)
+    elif several:
         files = (pair for path in options.inputs for pair in find_pairs(path))
         cases = (pair.load() for pair in files)
     else:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from vizion3d.cli.pair import SIDES, add_cameras_argument, named_pairs
+from vizion3d.cli.recordings import is_recording
 from vizion3d.errors import InputError
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def _read(options: argparse.Namespace) -> _Material:
     from vizion3d.calibration_files import load_calibrations
     from vizion3d.camera import Calibration
 
-    recordings = [path for path in map(Path, options.inputs) if _is_recording(path)]
+    recordings = [path for path in map(Path, options.inputs) if is_recording(path)]
     calibrations, is_raw = None, None
     truths: list[_Truth | None]
     if recordings:
@@ -185,11 +186,6 @@ def _read(options: argparse.Namespace) -> _Material:
         return _Material(pairs, truths, left, right, is_left_new=False)
     rectified = [Calibration.rectified(*size, camera.P) for camera in (left, right)]
     return _Material(pairs, truths, rectified[0], rectified[1], is_left_new=not _is_plain(left))
-
-
-def _is_recording(path: Path) -> bool:
-    files = [path, *path.iterdir()] if path.is_dir() else [path]
-    return any(file.suffix in (".db3", ".mcap") for file in files)
 
 
 def _image_names(inputs: list[str]) -> tuple[str, str] | None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from vizion3d.errors import DependencyError
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add no subcommand but what some of those that are there need."""
     subparsers.choices["recalibrate"].set_defaults(read_recording=_read_pairs)
+    subparsers.choices["eval"].set_defaults(read_cases=_read_cases)
     subparsers.choices["doctor"].set_defaults(examine_topics=_examine)
 
 
@@ -22,6 +23,12 @@ def _read_pairs(path: Path, left: str, right: str, most: int) -> Any:
     with _told("rosbags"):
         from vizion3d_ros.bag.pairs import read_pairs
     return read_pairs(path, left, right, most)
+
+
+def _read_cases(path: Path, stereo: Sequence[str], truth: str, every: int) -> Any:
+    with _told("rosbags"):
+        from vizion3d_ros.bag.truth import recorded_cases
+    return recorded_cases(path, stereo, truth, every)
 
 
 def _examine(path: Path | None, left: str, right: str, seconds: float) -> tuple[str, bool]:
