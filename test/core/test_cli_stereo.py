@@ -76,14 +76,15 @@ def test_a_pair_becomes_depth_disparity_and_cloud(folder, small, capsys, calibra
     calib = [str(folder / name) for name in calibration]
     assert main(["stereo", *files, "--calib", *calib, "--out", str(out), "--no-cloud-edge-filter"]) == 0
 
-    names = ("depth.png", "disparity.png", "reason.png", "cloud.ply")
+    names = ("depth.png", "depth_color.png", "disparity.png", "reason.png", "cloud.png", "cloud.ply", "overview.png")
     assert {path.name for path in out.iterdir()} == {f"left_{name}" for name in names}
     depth_m = read_depth_m(out / "left_depth.png")
     scores = evaluate_depth(depth_m, small.depth_m, visible=small.visible).non_occluded
     assert scores.density > 0.85
     assert scores.median_rel < 0.03
-    disparity = read(out / "left_disparity.png")
-    assert (disparity.shape, disparity.dtype) == ((120, 160, 3), np.uint8)
+    for name in ("depth_color", "disparity", "cloud", "overview"):
+        height, width, channels = read(out / f"left_{name}.png").shape
+        assert height > 120 and 160 < width <= 1600 and channels == 3
     assert vertex_count(out / "left_cloud.ply") == np.isfinite(depth_m).sum()
 
     told = capsys.readouterr().out
@@ -96,7 +97,9 @@ def test_a_pair_becomes_depth_disparity_and_cloud(folder, small, capsys, calibra
 def test_without_calibration_there_is_disparity_and_no_depth(folder, small, capsys):
     out = folder / "out"
     assert main(["stereo", str(folder / "left.png"), str(folder / "right.png"), "--out", str(out)]) == 0
-    assert {path.name for path in out.iterdir()} == {"left_disparity.png", "left_disparity.pfm", "left_reason.png"}
+    assert {path.name for path in out.iterdir()} == {
+        f"left_{name}" for name in ("disparity.png", "disparity.pfm", "reason.png", "overview.png")
+    }
     disparity_px, _ = read_map(out / "left_disparity.pfm")
     scores = evaluate_disparity(disparity_px, small.disparity_px, visible=small.visible).non_occluded
     assert scores.density > 0.8 and scores.bad_2 < 0.05
@@ -113,7 +116,9 @@ def test_metres_without_a_calibration_are_refused(folder, capsys):
 def test_nearer_is_redder_in_the_disparity_picture(folder, small):
     arguments = [str(folder / "left.png"), str(folder / "right.png"), "--calib", str(folder / "calib.txt")]
     assert main(["stereo", *arguments, "--out", str(folder)]) == 0
-    red, _, blue = np.moveaxis(np.asarray(PIL.Image.open(folder / "left_disparity.png")).astype(int), -1, 0)
+    red, _, blue = np.moveaxis(np.asarray(PIL.Image.open(folder / "left_disparity.png")).astype(int), -1, 0)[
+        :, 12:492:4, 12:652:4
+    ]
     red_minus_blue = red - blue
     near, far = np.quantile(small.depth_m[small.visible], (0.05, 0.95))
     assert red_minus_blue[small.depth_m < near].mean() > 50

@@ -12,7 +12,7 @@ pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 
 from vizion3d.errors import DependencyError, InputError
 from vizion3d.stereo import Reason
-from vizion3d.visualize import Labels, cloud_views, colorize_depth, depth_with_scale, disparity_with_scale, legends
+from vizion3d.visualize import Labels, album, cloud_views, colorize_depth, depth_with_scale, disparity_with_scale, legends
 from vizion3d.visualize.labels import LABEL_RGB
 
 NAMES = [reason.text for reason in Reason]
@@ -113,3 +113,14 @@ def test_strange_clouds_are_drawn(points):
     assert cloud_views(points, np.zeros(points.shape, np.uint8)).shape == (620, 1400, 3)
     with pytest.raises(InputError, match="colors is .* float64"):
         cloud_views(points, np.zeros(points.shape))
+
+
+def test_without_matplotlib_the_pictures_are_plain_and_one_sentence_says_so(monkeypatch, caplog):
+    rgb, points = np.zeros((480, 640, 3), np.uint8), box_cloud(4.0)
+    assert album(rgb, disparity_px=ramp())["disparity"].shape != rgb.shape
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    pictures = album(rgb, depth_m=ramp(), disparity_px=ramp(), inverse_depth=ramp(), cloud=points)
+    np.testing.assert_array_equal(pictures["depth"], colorize_depth(ramp()))
+    assert list(pictures) == ["image", "depth", "disparity", "inverse_depth", "cloud", "overview"]
+    assert pictures["overview"].shape[1] <= 1600 and pictures["cloud"].min() < 100
+    assert caplog.text.count("pip install matplotlib") == 1

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vizion3d.errors import InputError
-from vizion3d.visualize import colorize_depth, colorize_disparity, render_cloud, side_by_side
+from vizion3d.visualize import colorize_depth, colorize_disparity, overview, render_cloud, side_by_side
 from vizion3d.visualize.colors import ColorMap, table_of
 
 INVALID = [56, 56, 56]
@@ -129,7 +129,7 @@ def test_viewer_stands_to_the_right_and_above():
     # A near and a far point on the axis: from the right, the near one appears on the left; from above, lower.
     points = np.concatenate([wall(-2, 0.05, (0, 0, 0))[0], wall(-6, 0.05, (0, 0, 0))[0]])
     colors = np.repeat(np.array([[255, 0, 0], [0, 255, 0]], dtype=np.uint8), len(points) // 2, axis=0)
-    image = render_cloud(points, colors, (200, 200)).astype(int)
+    image = render_cloud(points, colors, (200, 200), background=(0, 0, 0)).astype(int)
     near_v, near_u = (a.mean() for a in np.nonzero(image[..., 0] > 150))
     far_v, far_u = (a.mean() for a in np.nonzero(image[..., 1] > 150))
     assert near_u < far_u
@@ -204,3 +204,14 @@ def test_bad_tiles_are_refused():
         side_by_side([], [])
     with pytest.raises(InputError, match=r'image "depth" has shape .* float64'):
         side_by_side([np.zeros((4, 4))], ["depth"])
+
+
+@pytest.mark.parametrize("shapes", [[(376, 1241)] * 4, [(375, 450)] * 4, [(20, 4421)], [(900, 300)] * 3, [(3, 5)] * 9])
+def test_an_overview_wraps_to_the_width_of_a_page_and_shows_every_picture(shapes):
+    colors = [(200, 10, 20 * number) for number in range(len(shapes))]
+    images = [np.full((*shape, 3), color, np.uint8) for shape, color in zip(shapes, colors, strict=True)]
+    sheet = overview(images, [str(number) for number in range(len(shapes))])
+    height, width = sheet.shape[:2]
+    assert width <= 1600 and height <= 3 * 1600
+    for color in colors:
+        assert (sheet == color).all(axis=2).sum() >= 6

@@ -22,6 +22,14 @@ def write_rgb_png(path: Path, rgb: np.ndarray) -> None:
     write_pixels(path, rgb[..., ::-1])
 
 
+def write_pictures(out: Path, stem: str, pictures: dict[str, np.ndarray]) -> list[Path]:
+    """Write those of `vizion3d.visualize.album`, but for the image itself; their paths."""
+    paths = {out / f"{stem}_{'depth_color' if name == 'depth' else name}.png": name for name in pictures if name != "image"}
+    for path, name in paths.items():
+        write_rgb_png(path, pictures[name])
+    return list(paths)
+
+
 def write_pfm(path: Path, values: np.ndarray) -> None:
     """Write (H, W) numbers as they are."""
     write_pixels(path, values.astype(np.float32))

@@ -120,11 +120,11 @@ def _estimate_one(shot: _Shot, estimator: MonoDepthEstimator, options: RobotMono
     """Write the files of a picture, whose names begin with `out`; a line that says what was found."""
     import numpy as np
 
-    from vizion3d.cli.files import write_depth_png, write_rgb_png
+    from vizion3d.cli.files import write_depth_png, write_pictures
     from vizion3d.images import load_rgb
     from vizion3d.lens_rays import kept_rays, pinhole_part, wide_lens_trouble
     from vizion3d.lifting import DepthEstimationAdvanceConfig
-    from vizion3d.visualize import colorize_depth
+    from vizion3d.visualize import album
 
     rgb = load_rgb(shot.image, shot.image, options)
     height, width = rgb.shape[:2]
@@ -141,8 +141,11 @@ def _estimate_one(shot: _Shot, estimator: MonoDepthEstimator, options: RobotMono
     assumed = DepthEstimationAdvanceConfig().calibration(width, height)
     rays = kept_rays(calibration or assumed, (width, height), options.rectified)
     write_depth_png(Path(f"{out}_depth.png"), depth_m)
-    write_rgb_png(Path(f"{out}_depth_color.png"), colorize_depth(depth_m))
-    prediction.point_cloud(rgb, rays).write_ply(f"{out}_cloud.ply")
+    cloud = prediction.point_cloud(rgb, rays)
+    cloud.write_ply(f"{out}_cloud.ply")
+    dense = cloud.dense()
+    pictures = album(rgb, depth_m=depth_m, cloud=(dense.points, dense.colors), metric=prediction.is_metric)
+    write_pictures(out.parent, out.name, pictures)
     found = "the same depth everywhere"
     if np.isfinite(depth_m).any():
         unit = "m" if prediction.is_metric else "pseudo-metres"

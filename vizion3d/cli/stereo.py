@@ -45,11 +45,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Match the pair, write the files, print range and timing."""
     import numpy as np
 
-    from vizion3d.cli.files import write_depth_png, write_pfm, write_rgb_png
+    from vizion3d.cli.files import write_depth_png, write_pfm, write_pictures, write_rgb_png
     from vizion3d.images import load_rgb_pair
     from vizion3d.stereo import Reason, StereoDepthEstimator
     from vizion3d.stereo.pair_check import check_pair
-    from vizion3d.visualize import colorize_disparity, colorize_labels
+    from vizion3d.visualize import Labels, album, colorize_labels
 
     options = read_options(arguments, RobotStereoOptions)
     set_threads(options.threads)
@@ -82,21 +82,27 @@ def run(arguments: argparse.Namespace) -> int:
     disparity_px = np.where(valid, prediction.disparity_px.cpu().numpy(), np.nan)
     arguments.out.mkdir(parents=True, exist_ok=True)
     stem = Path(arguments.left).stem
-    depth_path, disparity_path, reason_path, cloud_path = (
-        arguments.out / f"{stem}_{name}" for name in ("depth.png", "disparity.png", "reason.png", "cloud.ply")
+    depth_path, reason_path, cloud_path = (
+        arguments.out / f"{stem}_{name}" for name in ("depth.png", "reason.png", "cloud.ply")
     )
-    write_rgb_png(disparity_path, colorize_disparity(disparity_px))
-    write_rgb_png(reason_path, colorize_labels(prediction.reason(options).cpu().numpy(), [reason.text for reason in Reason]))
+    reasons = Labels(prediction.reason(options).cpu().numpy(), [reason.text for reason in Reason])
+    write_rgb_png(reason_path, colorize_labels(reasons.indices, reasons.names))
     print(f"{left.shape[1]}x{left.shape[0]} pixels, {estimator.describe()}: {1e3 * seconds:.0f} ms")
     if not arguments.calib:
-        pfm_path = disparity_path.with_suffix(".pfm")
+        pfm_path = reason_path.with_name(f"{stem}_disparity.pfm")
         write_pfm(pfm_path, disparity_px)
+        written = write_pictures(arguments.out, stem, album(left, disparity_px=disparity_px, reasons=reasons))
         print(f"disparity on {valid.mean():.1%} of the pixels; depth and a point cloud need a calibration: give --calib")
         _print_faults(check)
-        print(f"{disparity_path}  coloured\n{pfm_path}  pixels, NaN = no disparity\n{reason_path}  why a pixel has none")
+        print(f"{pfm_path}  pixels, NaN = no disparity")
+        _print_pictures(written, reason_path)
         return 0
     write_depth_png(depth_path, depth_m)
-    prediction.point_cloud(left, options, edge_filter=options.cloud_edge_filter).write_ply(cloud_path)
+    cloud = prediction.point_cloud(left, options, edge_filter=options.cloud_edge_filter)
+    cloud.write_ply(cloud_path)
+    dense = cloud.dense()
+    pictures = album(left, depth_m=depth_m, disparity_px=disparity_px, cloud=(dense.points, dense.colors), reasons=reasons)
+    written = write_pictures(arguments.out, stem, pictures)
     if nearest_m := prediction.nearest_m(options):
         print(f"nearest depth {nearest_m:.2f} m, set by {flag_of(prediction.nearest_set_by(options))}")
     if valid.any():
@@ -105,8 +111,8 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print(f"no pixel has a depth below {options.z_far} m: check the calibration, and whether left and right are swapped")
     _print_faults(check)
-    print(f"{depth_path}  16-bit, millimetres, 0 = no depth\n{disparity_path}  coloured")
-    print(f"{reason_path}  why a pixel has no depth\n{cloud_path}  OpenGL axes, metres")
+    print(f"{depth_path}  16-bit, millimetres, 0 = no depth\n{cloud_path}  OpenGL axes, metres")
+    _print_pictures(written, reason_path)
     return 0
 
 
@@ -146,3 +152,9 @@ def _print_faults(check: PairCheck) -> None:
     if faults := check.faults:
         others = "".join(f"; {fault.what}: {fault.value}" for fault in faults[1:])
         print(f"{faults[0].level}: {faults[0]}{others}")
+
+
+def _print_pictures(paths: list[Path], reason_path: Path) -> None:
+    print(f"{reason_path}  why a pixel has no value")
+    for path in paths:
+        print(f"{path}  {'all pictures in one' if path.stem.endswith('_overview') else 'to look at'}")

@@ -32,7 +32,7 @@ def render_cloud(
     size: tuple[int, int] = (960, 540),
     yaw_deg: float = 22.0,
     pitch_deg: float = 16.0,
-    background: tuple[int, int, int] = (24, 26, 32),
+    background: tuple[int, int, int] = (246, 246, 246),
 ) -> np.ndarray:
     """Picture of a point cloud from above and to the right of the camera that took it.
 

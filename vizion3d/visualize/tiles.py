@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import cv2
@@ -13,19 +14,53 @@ from vizion3d.errors import InputError
 _WHITE = (255, 255, 255)
 
 
-def side_by_side(images: Sequence[np.ndarray], titles: Sequence[str]) -> np.ndarray:
+_MAX_WIDTH_PX, _PAGE_SHAPE = 1600, 4 / 3
+
+
+def overview(images: Sequence[np.ndarray], titles: Sequence[str]) -> np.ndarray:
+    """Pictures with their titles in rows, as near to the shape of a page as they can be, at most 1600 wide.
+
+    Args:
+        images: as in `side_by_side`; those of a row have one height.
+        titles: one for each image, ASCII.
+
+    Raises:
+        InputError: as `side_by_side`.
+    """
+    counts = range(1, max(1, len(images)) + 1)
+    return min((_wrapped(images, titles, count) for count in counts), key=lambda sheet: sheet[1])[0]
+
+
+def _wrapped(images: Sequence[np.ndarray], titles: Sequence[str], columns: int) -> tuple[np.ndarray, float]:
+    """The sheet with so many pictures in a row, and how unlike a page and how much reduced it is."""
+    rows = []
+    for start in range(0, max(1, len(images)), columns):
+        chosen = images[start : start + columns]
+        rows.append(side_by_side(chosen, titles[start : start + columns], max((len(image) for image in chosen), default=None)))
+    scales = [min(1.0, _MAX_WIDTH_PX / row.shape[1]) for row in rows]
+    rows = [
+        row if scale == 1 else cv2.resize(row, (_MAX_WIDTH_PX, max(1, round(len(row) * scale))), interpolation=cv2.INTER_AREA)
+        for row, scale in zip(rows, scales, strict=True)
+    ]
+    width = max(row.shape[1] for row in rows)
+    sheet = np.vstack([cv2.copyMakeBorder(r, 0, 0, 0, width - r.shape[1], cv2.BORDER_CONSTANT, value=_WHITE) for r in rows])
+    return sheet, abs(math.log(width / len(sheet) / _PAGE_SHAPE)) - math.log(min(scales))
+
+
+def side_by_side(images: Sequence[np.ndarray], titles: Sequence[str], height: int | None = None) -> np.ndarray:
     """One row of pictures of equal height, each with its title below.
 
     Args:
-        images: (H, W, 3) or (H, W), uint8 or bool; all are resized to the height of the first.
+        images: (H, W, 3) or (H, W), uint8 or bool.
         titles: one for each image, ASCII.
+        height: to which all are resized; None is that of the first.
 
     Raises:
         InputError: no images, another number of titles, or an image of another kind.
     """
     if not images or len(images) != len(titles):
         raise InputError(f"got {len(images)} images and {len(titles)} titles; give one title for each image")
-    height = images[0].shape[0]
+    height = height or images[0].shape[0]
     margin = max(4, height // 60)
     tiles = [_tile(image, title, height) for image, title in zip(images, titles, strict=True)]
     framed = [cv2.copyMakeBorder(t, margin, 0, margin, 0, cv2.BORDER_CONSTANT, value=_WHITE) for t in tiles]
