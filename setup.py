@@ -40,6 +40,7 @@ setup(
         # Scales, legends and axes in pictures.
         "plots": ["matplotlib"],
         "bag": ["rosbags", "mcap"],
+        "ray": ["ray", "rosbags"],
         "view": ["foxglove-sdk", "rosbags"],
         # Engines, with what builds them; on a robot that only runs them openvino or onnxruntime alone does.
         "openvino": ["openvino", "onnx", "onnxscript"],

@@ -72,7 +72,7 @@ ROS = {
     # the recording door, without rclpy but for the player
     "bag": "core.bit_depth core.calibration_files core.camera core.cli core.errors core.evaluate core.lifting core.rectify "
     "core.runtime core.stereo camera_infos camera_topics conversions messages mono_frames pairing settings stereo_frames cv2 "
-    "mcap numpy rosbags yaml",
+    "mcap numpy ray rosbags yaml",
     "bag.player": "core.errors bag bag.round_trip camera_topics compressed_images fast_dds graph program builtin_interfaces "
     "rclpy rosgraph_msgs sensor_msgs",
     "bag.round_trip": "rcl_interfaces rclpy",

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -417,6 +417,40 @@ def test_several_processes_write_the_same_and_do_again_what_a_killed_one_was_at(
     killer.join()
     assert "a process was killed; what it was at is done again" in caplog.text
     assert files(out) == files(long_whole)
+
+
+@pytest.mark.slow
+def test_a_ray_cluster_writes_the_same_and_does_again_what_a_killed_process_was_at(bag, whole, tmp_path, monkeypatch):
+    ray = pytest.importorskip("ray", reason="the extra ray is not installed")
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # otherwise it writes a token into the home
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    killed: list[int] = []
+
+    def kill_one() -> None:
+        deadline_s = time.monotonic() + 120
+        while not killed and time.monotonic() < deadline_s:
+            time.sleep(0.01)
+            for pid in descendants(os.getpid()):
+                with suppress(OSError):
+                    if Path(f"/proc/{pid}/cmdline").read_text().startswith("ray::_make"):
+                        os.kill(pid, signal.SIGKILL)
+                        killed.append(pid)
+                        break
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    assert run(bag, "--out", tmp_path / "out", "--segment", 2, "--ray", "local") == 0
+    killer.join()
+    assert len(killed) == 1 and not ray.is_initialized()
+    assert files(tmp_path / "out") == files(whole)
+
+
+def descendants(pid: int) -> list[int]:
+    children = []
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            children += [int(child) for child in (task / "children").read_text().split()]
+    return children + [one for child in children for one in descendants(child)]
 
 
 def test_shards_are_merged_to_the_same(bag, whole, tmp_path, capsys):

@@ -23,6 +23,7 @@ from typing import Any
 from vizion3d.errors import InputError, Vizion3dError
 from vizion3d.runtime.threads import set_threads
 from vizion3d_ros.bag.job import Job
+from vizion3d_ros.bag.on_ray import make_on_ray
 from vizion3d_ros.bag.pipelines import Pipeline, open_pipeline
 from vizion3d_ros.bag.segment import SegmentReport, make_segment
 from vizion3d_ros.bag.writer import UNFINISHED, check_new, write_metadata, write_whole
@@ -108,6 +109,7 @@ def work(
     stop: Callable[[], bool],
     on_frame: Callable[[int], object],
     tell: Callable[[str], object],
+    ray: str = "",
 ) -> None:
     """Make those segments that are not there yet.
 
@@ -120,12 +122,21 @@ def work(
         stop: whether to end early.
         on_frame: is called with a number of frames that are done.
         tell: is called with what a user should know.
+        ray: address of a cluster that works instead of this process; "local" starts one.
 
     Raises:
+        DependencyError: Ray is asked for and missing.
         InputError: the recording cannot be read any more, nothing can be written, or processes end again and again.
     """
     missing = [index for index in segments if index not in output.segments]
-    if jobs > 1 and len(missing) > 1:
+    if ray and missing:
+
+        def add(index: int, report: SegmentReport) -> None:
+            output.add(index, report)
+            on_frame(report.frames + len(report.skipped))
+
+        make_on_ray(ray, job, output.folder, missing, stop, add)
+    elif jobs > 1 and len(missing) > 1:
         _work_in_processes(job, output, missing, min(jobs, len(missing)), stop, on_frame, tell)
     else:
         for index in missing:

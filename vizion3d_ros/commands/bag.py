@@ -118,6 +118,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     how = parser.add_argument_group("how to work")
     how.add_argument("--resume", action="store_true", help="go on with what is in --out")
     how.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (default: %(default)s)")
+    how.add_argument(
+        "--ray", default="", metavar="ADDRESS", help="let a Ray cluster work that sees all paths as this machine does; or local"
+    )
     how.add_argument("--shard", type=_shard, default=(1, 1), metavar="I/N", help="only this part of the recording")
     add_option_flags(
         parser.add_argument_group("options of frames"), StereoFrameSettings, MonoFrameSettings, without=("rectify",)
@@ -156,6 +159,8 @@ def _check_numbers(arguments: argparse.Namespace) -> None:
             raise InputError(f"--{name} is {getattr(arguments, name):g}; it must be at least {least}")
     if unknown := [form for form in arguments.forms if form not in ("png", "ply", "npz")]:
         raise InputError(f"--as {','.join(unknown)}: there is no such form; there are png, ply and npz")
+    if arguments.ray and arguments.jobs > 1:
+        raise InputError("--ray and --jobs are two ways; give one")
     if arguments.end is not None and not arguments.end > arguments.start:
         raise InputError(f"--end is {arguments.end:g} s and --start {arguments.start:g} s; it must be the later one")
 
@@ -230,6 +235,7 @@ def _record(arguments: argparse.Namespace) -> int:
             pipeline,
             segments=segments,
             jobs=arguments.jobs,
+            ray=arguments.ray,
             stop=stop.is_set,
             on_frame=progress.add,
             tell=lambda text: _LOG.warning(text),
