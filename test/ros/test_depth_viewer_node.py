@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
@@ -18,6 +19,7 @@ from sensor_msgs.msg import Image, PointCloud2
 from vizion3d.errors import InputError
 from vizion3d_ros import conversions
 from vizion3d_ros.demo.image_arrivals import ImageArrivals
+from vizion3d_ros.demo.report import FrameReport, write_results
 
 STAMP_NS = 1_700_000_000_000_000_000
 MONO = {"depth/image_raw": Image, "points2": PointCloud2, "inverse_depth": Image}
@@ -72,6 +74,26 @@ def test_depth_images_in_metres_and_millimetres():
     np.testing.assert_array_equal(conversions.depth_from_image(metres), np.float32([[np.nan, 1.5]]))
     with pytest.raises(InputError, match='a depth image has encoding "mono8"; it must be 32FC1 or 16UC1'):
         conversions.depth_from_image(conversions.image_from_array(np.zeros((2, 2), np.uint8), "mono8", header))
+
+
+def test_the_report_tells_model_rate_range_and_stages_and_relative_depth_is_not_in_metres(tmp_path):
+    header = make_header(STAMP_NS)
+    image = conversions.image_from_array(np.full((48, 64, 3), 90, np.uint8), "rgb8", header)
+    depth_m = torch.linspace(1, 4, 64 * 48).reshape(48, 64)
+    points = torch.stack([depth_m, depth_m, -depth_m], dim=-1)
+    cloud = conversions.point_cloud(points, np.full((48, 64, 3), 90, np.uint8), header)
+    messages = image, conversions.depth_image(depth_m, "32FC1", header), cloud, conversions.map_image(1 / depth_m, header)
+    node = {"runs as": "sgbm on cpu", "rate out (Hz)": "9.50", "estimate p50/p95/max (ms)": "20.0 / 30.0 / 40.0"}
+    write_results(tmp_path, messages, [FrameReport(12.5, 0.9)] * 3, node)
+    report = (tmp_path / "report.md").read_text()
+    assert "Model: sgbm on cpu. Rate: 9.50 Hz." in report and "1.00 to 4.00, median 2.50 m." in report
+    assert "| estimate | 20.0 / 30.0 / 40.0 |" in report and "no truth" in report
+    names = {"image", "depth", "inverse_depth", "cloud", "overview"}
+    assert {path.name for path in tmp_path.iterdir()} == {f"{name}.png" for name in names} | {"cloud.ply", "report.md"}
+    write_results(
+        tmp_path, messages, [FrameReport(12.5, 0.9)], {"runs as": "vits.pth on cpu, relative inverse depth, NOT metres"}
+    )
+    assert "median 2.50 pseudo-metres" in (tmp_path / "report.md").read_text()
 
 
 def test_the_demo_in_millimetres_without_an_accusation(ros, tmp_path):

@@ -12,29 +12,24 @@ if __name__ == "__main__":  # before the slow imports, for Ctrl-C to be quiet du
 
     program.depth_viewer_node()
 
-import platform
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image, PointCloud2
 from stereo_msgs.msg import DisparityImage
 
-import vizion3d
-from vizion3d.evaluate import Errors
 from vizion3d.option_records import Options, option
-from vizion3d.visualize import colorize_depth, colorize_disparity, render_cloud, side_by_side
 from vizion3d_ros import conversions, parameters
 from vizion3d_ros.conversions import stamp_ns
 from vizion3d_ros.demo.image_arrivals import ImageArrivals
 from vizion3d_ros.demo.output_watch import OutputWatch
+from vizion3d_ros.demo.report import FrameReport, write_results
 from vizion3d_ros.inputs import SyncedInputs
 from vizion3d_ros.program import run
 
@@ -60,34 +55,6 @@ class ViewerSettings(Options):
     out: str = option("demo_out", "folder for the pictures, the cloud and the report")
 
 
-@dataclass(frozen=True)
-class FrameReport:
-    """What was measured on one frame; errors are None without a truth."""
-
-    latency_ms: float
-    valid_part: float
-    median_error: float | None = None
-    bad_part: float | None = None
-
-    @classmethod
-    def measure(cls, latency_ms: float, depth_m: np.ndarray, truth: tuple[np.ndarray, np.ndarray] | None) -> FrameReport:
-        """Compare a depth map with (true depth, mask of pixels that both cameras see)."""
-        valid_part = float(np.isfinite(depth_m).mean())
-        if truth is None:
-            return cls(latency_ms, valid_part)
-        true_depth_m, visible = truth
-        scores = Errors.of_depth(depth_m, true_depth_m).scores(visible)
-        if not scores.answered_pixels:
-            return cls(latency_ms, valid_part)
-        return cls(latency_ms, valid_part, scores.median_rel, scores.off_5_percent)
-
-    def __str__(self) -> str:
-        text = f"latency {self.latency_ms:6.1f} ms   depth on {self.valid_part:5.1%} of the pixels"
-        if self.median_error is not None:
-            text += f"   median error {self.median_error:.2%}   off by > 5 %: {self.bad_part:.1%}"
-        return text
-
-
 class DepthViewerNode(Node):
     """Collects frames until it has enough or none come any more."""
 
@@ -96,6 +63,7 @@ class DepthViewerNode(Node):
         self.settings = parameters.declare(self, ViewerSettings)
         self.reports: list[FrameReport] = []
         self.last_frame: tuple[Any, ...] = ()
+        self.node_values: dict[str, str] = {}
         self._last_arrival_s = time.monotonic()
         self._images = ImageArrivals()
         image_topic, outputs = _TOPICS[self.settings.kind]
@@ -130,56 +98,9 @@ class DepthViewerNode(Node):
         )
         self.reports.append(FrameReport.measure(1e3 * age_s, depth_m, truth))
         print(f"frame {len(self.reports):3d}  {self.reports[-1]}", flush=True)
+        self.node_values = self.watch.values()
         if arrival is not None:
             self.last_frame = (arrival.image, *frame)
-
-
-def write_results(folder: Path, frame: tuple[Any, ...], reports: list[FrameReport]) -> None:
-    """Write the pictures of a frame, its cloud, and the report of all frames."""
-    image, depth_message, cloud_message, source = frame[:4]
-    folder.mkdir(parents=True, exist_ok=True)
-    rgb = conversions.rgb_from_image(image)
-    cloud = conversions.cloud_from_message(cloud_message)
-    dense = cloud.dense()
-    pictures = {
-        "image": rgb,
-        "depth": colorize_depth(conversions.depth_from_image(depth_message)),
-        **_picture_of_source(source),
-        "cloud": render_cloud(dense.points, dense.colors),
-    }
-    pictures["overview"] = side_by_side(list(pictures.values()), list(pictures))
-    for name, picture in pictures.items():
-        (folder / f"{name}.png").write_bytes(cv2.imencode(".png", picture[..., ::-1])[1].tobytes())
-    cloud.write_ply(folder / "cloud.ply")
-    (folder / "report.md").write_text(_report_text(image, reports))
-
-
-def _picture_of_source(source: DisparityImage | Image) -> dict[str, np.ndarray]:
-    if isinstance(source, Image):
-        return {"inverse_depth": colorize_disparity(conversions.depth_from_image(source))}
-    disparity = conversions.depth_from_image(source.image)
-    return {"disparity": colorize_disparity(np.where(disparity < source.min_disparity, np.nan, disparity))}
-
-
-def _report_text(image: Image, reports: list[FrameReport]) -> str:
-    def row(name: str, values: list[float | None], unit: str) -> str:
-        known = [value for value in values if value is not None]
-        if not known:
-            return f"| {name} | no truth | |\n"
-        p50, p95 = np.percentile(known, (50, 95))
-        return f"| {name} | {p50:.4g} {unit} | {p95:.4g} {unit} |\n"
-
-    return (
-        "# Report of the demo\n\n"
-        f"{len(reports)} frames of {image.width}x{image.height}, vizion3d {vizion3d.__version__}, {platform.machine()}, "
-        f"Python {platform.python_version()}.\n\n"
-        "| per frame | p50 | p95 |\n|---|---|---|\n"
-        + row("latency, image stamp to arrival of the last output", [r.latency_ms for r in reports], "ms")
-        + row("pixels with depth", [100 * r.valid_part for r in reports], "%")
-        + row("median depth error of them", [r.median_error and 100 * r.median_error for r in reports], "%")
-        + row("of them off by more than 5 %", [r.bad_part and 100 * r.bad_part for r in reports], "%")
-        + "\nPictures: image, depth, disparity or inverse_depth, cloud, overview (.png). Point cloud: cloud.ply.\n"
-    )
 
 
 def main(args: list[str] | None = None) -> int:
@@ -200,7 +121,7 @@ def main(args: list[str] | None = None) -> int:
         print(f"error: no frame came in {viewer.settings.timeout:g} s: {viewer.watch.reason}", file=sys.stderr)
         return 1
     folder = Path(viewer.settings.out)
-    write_results(folder, viewer.last_frame, viewer.reports)
+    write_results(folder, viewer.last_frame, viewer.reports, viewer.node_values)
     print((folder / "report.md").read_text())
     print(f"written to {folder.resolve()}")
     return 0

@@ -61,6 +61,11 @@ class OutputWatch:
         else:
             self._node.get_logger().info(self.reason)
 
+    def values(self) -> dict[str, str]:
+        """What the depth node told last in its diagnostics, by name; empty if it told nothing."""
+        status = self._status()
+        return {} if status is None else {value.key: value.value for value in status.values}
+
     def _reason(self, came: Counter[str], sent: int) -> tuple[str, bool]:
         """A sentence, and whether something is wrong. `came`: messages by topic; `sent`: frames by the node's own count."""
         if unpublished := [name for name in self._topics.values() if not self._node.count_publishers(name)]:
