@@ -11,6 +11,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
+_FOLDER = "repository/"
 _LINK = re.compile(r"\]\(\.\./([^)#\s]+)")
 
 
@@ -19,10 +20,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     root = Path(config.config_file_path).parent
     linked = {name for page in files.documentation_pages() for name in _LINK.findall(page.content_string)}
     for name in sorted(linked):
-        files.append(File.generated(config, f"repository/{name}", abs_src_path=str(root / name)))
+        files.append(File.generated(config, f"{_FOLDER}{name}", abs_src_path=str(root / name)))
     return files
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Turn ``../FILE`` into where `on_files` put it."""
-    return _LINK.sub(r"](repository/\1", markdown)
+    """Turn ``../FILE`` into where `on_files` put it, and in what it put there ``docs/PAGE`` into the page."""
+    if page.file.src_uri.startswith(_FOLDER):
+        return markdown.replace("](docs/", "](../")
+    return _LINK.sub(rf"]({_FOLDER}\1", markdown)

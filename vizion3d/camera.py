@@ -278,7 +278,8 @@ class StereoRig:
         """Rig from both P: ``baseline = -(P_r[3]/P_r[0] - P_l[3]/P_l[0])``, ``doffs = cx_r - cx_l``.
 
         Args:
-            left, right: as published with the two images.
+            left: as published with the left image.
+            right: as published with the right image.
             image_size: (width, height) of both images, if they may be resized.
 
         Raises:

@@ -90,7 +90,8 @@ class Rectifier(HoldsArrays):
         """The rectifier of these cameras, computed once and kept.
 
         Args:
-            left, right: as published with the two raw images.
+            left: as published with the left raw image.
+            right: as published with the right raw image.
             image_size: (width, height) of both images, if they may be resized.
 
         Raises:
@@ -102,7 +103,8 @@ class Rectifier(HoldsArrays):
         """Rectify a pair.
 
         Args:
-            left, right: (H, W) or (H, W, C) uint8 or uint16, raw.
+            left: (H, W) or (H, W, C) uint8 or uint16, raw.
+            right: the same of the right camera.
 
         Raises:
             InputError: an image has not the size of the calibration.

@@ -96,7 +96,8 @@ class StereoDepthEstimator:
         """Match a rectified pair.
 
         Args:
-            left, right: (H, W, 3) uint8 RGB.
+            left: (H, W, 3) uint8 RGB.
+            right: the same of the right camera.
             rig: of these images, at their size.
             shown: which pixels the raw images show, if these are rectified from them; None is all.
             scale_factor: size to match at, as a part of the image size; None takes the matcher's own limit.
