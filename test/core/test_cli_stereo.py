@@ -18,6 +18,7 @@ from vizion3d.evaluate import evaluate_depth, evaluate_disparity, read_map
 from vizion3d.synthetic import StereoFrame, default_scene, render_stereo
 
 ROOT = Path(__file__).parents[2]
+FILES = ("depth.png", "depth_color.png", "disparity.png", "reason.png", "cloud.png", "cloud.ply", "overview.png")
 COMMAND = [sys.executable, "-m", "vizion3d"]
 RIG = StereoRig(PinholeCamera(160, 120, 131.0, 131.0, 79.5, 59.5), 0.12)
 YAML = """\
@@ -76,8 +77,7 @@ def test_a_pair_becomes_depth_disparity_and_cloud(folder, small, capsys, calibra
     calib = [str(folder / name) for name in calibration]
     assert main(["stereo", *files, "--calib", *calib, "--out", str(out), "--no-cloud-edge-filter"]) == 0
 
-    names = ("depth.png", "depth_color.png", "disparity.png", "reason.png", "cloud.png", "cloud.ply", "overview.png")
-    assert {path.name for path in out.iterdir()} == {f"left_{name}" for name in names}
+    assert {path.name for path in out.iterdir()} == {f"left_{name}" for name in FILES}
     depth_m = read_depth_m(out / "left_depth.png")
     scores = evaluate_depth(depth_m, small.depth_m, visible=small.visible).non_occluded
     assert scores.density > 0.85
@@ -286,9 +286,7 @@ def test_names_that_are_no_utf_8(folder):
     arguments = ["\udce9left.png", "right.png", "--calib", "\udce9left.yaml", "right.yaml", "--out", "\udce9"]
     done = subprocess.run([*COMMAND, "stereo", *arguments], cwd=folder, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert {path.name for path in (folder / "\udce9").iterdir()} == {
-        f"\udce9left_{name}" for name in ("depth.png", "disparity.png", "reason.png", "cloud.ply")
-    }
+    assert {path.name for path in (folder / "\udce9").iterdir()} == {f"\udce9left_{name}" for name in FILES}
     arguments = ["calib", "convert", "\udce9left.yaml", "right.yaml", "--out", "l\udce9.yaml", "r\udce9.yaml"]
     done = subprocess.run([*COMMAND, *arguments], cwd=folder, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and (folder / "l\udce9.yaml").read_text(encoding="utf-8"), done.stderr
