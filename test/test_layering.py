@@ -78,7 +78,7 @@ ROS = {
     "bag.round_trip": "rcl_interfaces rclpy",
     # subcommands of `vizion3d`, and the doctor for robots and recordings
     "commands": "core.camera core.cli core.errors core.option_records core.runtime core.synthetic core.weights bag doctor "
-    "parameters settings view rosbags numpy",
+    "parameters program settings view rosbags numpy",
     "doctor": "core.bit_depth core.calibration_files core.camera core.errors core.options core.rectify core.stereo bag "
     "camera_topics conversions fast_dds graph mono_frames program settings stereo_frames numpy rclpy sensor_msgs",
     "commands.bench": "core.errors core.option_records core.options core.stereo core.weights conversions demo fast_dds "

@@ -46,6 +46,7 @@ NOT_RUN = {
     "vizion3d doctor --live": "looks at a robot",
     "vizion3d bench": "takes minutes",
     "vizion3d view": "goes on until Ctrl-C: test_view.py",
+    "vizion3d eval bag --truth": "the drawn bag has no truth: test_recordings.py",
     "vizion3d engine build": "takes minutes",
     "--engine openvino": "takes what that builds",
     "vizion3d bag pictures": "no such pictures",

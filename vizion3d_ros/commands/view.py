@@ -22,6 +22,7 @@ from pathlib import Path
 from vizion3d.cli.pair import PICTURES
 from vizion3d.errors import DependencyError, InputError
 from vizion3d_ros.commands import bag
+from vizion3d_ros.program import interrupt_on_signals
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -57,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     from vizion3d_ros.view.server import ViewServer
 
     def start(has_time: bool) -> ViewServer:
+        interrupt_on_signals()
         server = ViewServer(arguments.host, arguments.port, has_time)
         print(f"serving {server.address}, for Foxglove ({server.app_address}) and Lichtblick; Ctrl-C ends it", flush=True)
         return server
