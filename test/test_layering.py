@@ -95,7 +95,7 @@ ROS = {
     # the live door
     "parameters": "core.errors core.option_records rcl_interfaces rclpy",
     "fast_dds": "core.errors rclpy",
-    "graph": "sensor_msgs rclpy",
+    "graph": "messages sensor_msgs rclpy",
     "input_watch": "arrivals camera_topics graph pairing sensor_msgs rclpy",
     "inputs": "core.errors camera_infos camera_topics conversions graph input_watch pairing sensor_msgs rclpy",
     "program": "core.errors core.runtime fast_dds rclpy",

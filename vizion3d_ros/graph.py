@@ -11,6 +11,10 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from vizion3d_ros.messages import type_name
+
+LATCHED_QOS = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+"""Of who publishes, or listens to, what is kept for those who come later."""
 _RAW, _COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 _ALIKE = {Image: (_RAW, _COMPRESSED), CompressedImage: (_RAW, _COMPRESSED), CameraInfo: ("sensor_msgs/msg/CameraInfo",)}
 
@@ -84,11 +88,6 @@ def nearest_topic(node: Node, topic: str, kind: type) -> tuple[str, str] | None:
 def _transport(wanted: str, there: str) -> str:
     """The image_transport for a topic of type `there` where one of type `wanted` was expected; "" if that is not it."""
     return {(_RAW, _COMPRESSED): "compressed", (_COMPRESSED, _RAW): "raw"}.get((wanted, there), "")
-
-
-def type_name(kind: type) -> str:
-    """A message type as the graph names it: sensor_msgs/msg/Image."""
-    return f"{kind.__module__.partition('.')[0]}/msg/{kind.__name__}"
 
 
 def find_message_type(type_name: str) -> type | None:

@@ -21,9 +21,8 @@ class EagerNetwork:
         self.dtype = dtype
         self.network = network.to(device, dtype)
         self._on_cpu = device.type == "cpu"
-        if (
-            self._on_cpu
-        ):  # so the convolutions of a processor want it; otherwise each brings its input into that order, and back
+        if self._on_cpu:
+            # The order that convolutions of a processor want; otherwise each brings its input into it, and back.
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def __call__(self, *inputs: torch.Tensor) -> Any:
@@ -48,8 +47,8 @@ class _PointwiseAsProducts(TorchFunctionMode):
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is F.conv2d:
-            image, weight, bias, stride, padding, _, groups = args  # as nn.Conv2d gives them
+        if func is F.conv2d and len(args) == 7:  # as nn.Conv2d calls it
+            image, weight, bias, stride, padding, _, groups = args
             if weight.shape[2:] == (1, 1) and (stride, padding, groups) == ((1, 1), (0, 0), 1):
                 return F.linear(image.permute(0, 2, 3, 1), weight.flatten(1), bias).permute(0, 3, 1, 2)
         return func(*args, **(kwargs or {}))

@@ -12,8 +12,6 @@ import numpy as np
 from vizion3d.errors import InputError
 
 _WHITE = (255, 255, 255)
-
-
 _MAX_WIDTH_PX, _PAGE_SHAPE = 1600, 4 / 3
 
 

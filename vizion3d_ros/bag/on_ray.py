@@ -42,7 +42,7 @@ def make_on_ray(
     except ImportError as error:
         raise DependencyError('--ray needs the package ray: pip install "vizion3d[ray]"') from error
     try:
-        ray.init(address=LOCAL if address == LOCAL else address, log_to_driver=False)
+        ray.init(address=address, log_to_driver=False)
     except Exception as error:  # of every kind, by what does not answer
         raise InputError(f"--ray {address}: no cluster could be reached ({error}); give its address, or {LOCAL}") from error
     try:

@@ -32,7 +32,7 @@ from builtin_interfaces.msg import Time
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
@@ -44,7 +44,7 @@ from vizion3d_ros import compressed_images, fast_dds
 from vizion3d_ros.bag.reader import BagReader, BagTopic
 from vizion3d_ros.bag.round_trip import round_trip
 from vizion3d_ros.camera_topics import IMAGE_TYPE
-from vizion3d_ros.graph import find_message_type
+from vizion3d_ros.graph import LATCHED_QOS, find_message_type
 from vizion3d_ros.program import check_arguments, end
 
 MAX_LAG_NS = 100_000_000
@@ -52,7 +52,6 @@ CLOCK_PERIOD_NS = 25_000_000  # of wall time, whatever the rate
 LOOP_GAP_S = 0.1  # keeps the last message of a pass and the first of the next from colliding
 ACK_TIMEOUT_S = 5.0
 POLL_S = 0.02
-LATCHED_QOS = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class BagPlayer:

@@ -19,9 +19,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from vizion3d.cli import make_parser
 from vizion3d.cli.pair import PICTURES
 from vizion3d.errors import DependencyError, InputError
-from vizion3d_ros.commands import bag
 from vizion3d_ros.program import interrupt_on_signals
 
 
@@ -106,9 +106,7 @@ def _recording(arguments: argparse.Namespace) -> Iterator[list[Path]]:
         given = [*map(str, inputs), "--out", str(depth), "--copy-inputs"]
         given += ["--calib", *arguments.calib] if arguments.calib else []
         given += ["--model", arguments.model] if arguments.model else []
-        parser = argparse.ArgumentParser()
-        bag.add_parser(parser.add_subparsers())
-        options = parser.parse_args(["bag", *given])
+        options = make_parser().parse_args(["bag", *given])
         options.run(options)
         yield [depth]
 

@@ -64,17 +64,18 @@ def write_results(folder: Path, frame: tuple[Any, ...], reports: list[FrameRepor
     cloud = conversions.cloud_from_message(cloud_message)
     dense = cloud.dense()
     depth_m = conversions.depth_from_image(depth_message)
+    metric = "NOT metres" not in node.get("runs as", "")
     pictures = album(
         conversions.rgb_from_image(image),
         depth_m=depth_m,
         cloud=(dense.points, dense.colors),
-        metric="NOT metres" not in node.get("runs as", ""),
+        metric=metric,
         **_made_from(source),
     )
     for name, picture in pictures.items():
         (folder / f"{name}.png").write_bytes(cv2.imencode(".png", picture[..., ::-1])[1].tobytes())
     cloud.write_ply(folder / "cloud.ply")
-    (folder / "report.md").write_text(_report_text(image, depth_m, reports, node))
+    (folder / "report.md").write_text(_report_text(image, depth_m, metric, reports, node))
 
 
 def _made_from(source: DisparityImage | Image) -> dict[str, Any]:
@@ -85,7 +86,7 @@ def _made_from(source: DisparityImage | Image) -> dict[str, Any]:
     return {"disparity_px": np.where(disparity < source.min_disparity, np.nan, disparity)}
 
 
-def _report_text(image: Image, depth_m: np.ndarray, reports: list[FrameReport], node: Mapping[str, str]) -> str:
+def _report_text(image: Image, depth_m: np.ndarray, metric: bool, reports: list[FrameReport], node: Mapping[str, str]) -> str:
     def row(name: str, values: list[float | None], unit: str) -> str:
         known = [value for value in values if value is not None]
         if not known:
@@ -95,7 +96,6 @@ def _report_text(image: Image, depth_m: np.ndarray, reports: list[FrameReport], 
 
     known = depth_m[np.isfinite(depth_m)]
     low, middle, high = np.percentile(known, (0, 50, 100)) if known.size else [np.nan] * 3
-    metric = "NOT metres" not in node.get("runs as", "")
     stages = {key.removesuffix(_STAGE): value for key, value in node.items() if key.endswith(_STAGE)}
     return (
         "# Report of the demo\n\n"

@@ -10,7 +10,7 @@ from typing import Any
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, Image
@@ -105,5 +105,5 @@ def _publisher_qos(node: Node, name: str) -> tuple[str, int]:
 def _listening_qos(node: Node, name: str) -> QoSProfile:
     """As images are listened to; what is latched is asked for."""
     if graph.is_latched(node, name):
-        return QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        return graph.LATCHED_QOS
     return QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)

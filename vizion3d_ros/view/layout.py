@@ -21,23 +21,17 @@ _DEPTH_NAMES = ("depth/image_rect", "depth/image_raw")
 # Images whose numbers are nothing to look at, and those of the other camera of a pair, which look as the first ones do.
 _LEFT_OUT = ("confidence", "occlusion", "reason", "inverse_depth", "sigma")
 _MOST_IMAGES = 8
-_DEFAULT_FAR_M = 10.0
+_FAR_M = 10.0  # where the colours of depth end
 # Behind the camera and a little above it, looking where it looks: x right, y down, z forward.
 _CAMERA = {"distance": 6, "perspective": True, "phi": 165, "thetaOffset": 0, "targetOffset": [0, 0, 3], "fovy": 45}
 
 
-def write_layout(path: Path, types: Mapping[str, str], far_m: float = _DEFAULT_FAR_M) -> None:
-    """Write the layout for topics as a file that viewers import.
-
-    Args:
-        path: of the file.
-        types: of the messages, by topic.
-        far_m: where the colours of depth end.
-    """
-    path.write_text(json.dumps(layout(types, far_m), indent=2) + "\n", encoding="utf-8")
+def write_layout(path: Path, types: Mapping[str, str]) -> None:
+    """Write the layout for topics, given with their types, as a file that viewers import."""
+    path.write_text(json.dumps(layout(types), indent=2) + "\n", encoding="utf-8")
 
 
-def layout(types: Mapping[str, str], far_m: float = _DEFAULT_FAR_M) -> dict[str, Any]:
+def layout(types: Mapping[str, str]) -> dict[str, Any]:
     """Clouds on the left, images on the right, diagnostics below them; see `write_layout`.
 
     No frame is named: viewers take that of the cloud, which is the camera's.
@@ -50,9 +44,9 @@ def layout(types: Mapping[str, str], far_m: float = _DEFAULT_FAR_M) -> dict[str,
     if clouds:
         shown = {topic: {"visible": True, "colorMode": "rgb", "pointSize": 2} for topic in clouds}
         panels["3D!clouds"] = {"cameraState": _CAMERA, "followMode": "follow-pose", "topics": shown}
-    panels |= {f"Image!{topic}": _image_panel(topic, far_m) for topic in images[:_MOST_IMAGES]}
+    panels |= {f"Image!{topic}": _image_panel(topic) for topic in images[:_MOST_IMAGES]}
     panels |= {f"DiagnosticSummary!{topic}": {"topicToRender": topic} for topic in _of_type(types, _DIAGNOSTICS_TYPE)[:1]}
-    beside = _stacked([name for name in panels if not name.startswith("3D!")], "column")
+    beside = _stacked([name for name in panels if not name.startswith("3D!")])
     return {
         "configById": panels,
         "globalVariables": {},
@@ -70,18 +64,18 @@ def _is_worth_a_panel(topic: str) -> bool:
     return posixpath.basename(topic) not in _LEFT_OUT and "right" not in topic.split("/")
 
 
-def _image_panel(topic: str, far_m: float) -> dict[str, Any]:
+def _image_panel(topic: str) -> dict[str, Any]:
     mode: dict[str, Any] = {"imageTopic": topic}
     if topic.endswith(_DEPTH_NAMES):
-        mode |= {"colorMode": "colormap", "colorMap": "turbo", "minValue": 0, "maxValue": far_m}
+        mode |= {"colorMode": "colormap", "colorMap": "turbo", "minValue": 0, "maxValue": _FAR_M}
     return {"imageMode": mode}
 
 
-def _stacked(panels: Sequence[str], direction: str) -> Any:
-    """Panels of equal size one after the other; None of none."""
+def _stacked(panels: Sequence[str]) -> Any:
+    """Panels of equal size one below the other; None of none."""
     if len(panels) < 2:
         return next(iter(panels), None)
-    return _split(direction, panels[0], _stacked(panels[1:], direction), round(100 / len(panels)))
+    return _split("column", panels[0], _stacked(panels[1:]), round(100 / len(panels)))
 
 
 def _split(direction: str, first: Any, second: Any, percentage: int) -> dict[str, Any]:

@@ -13,12 +13,12 @@ from typing import Any
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
 
 from vizion3d_ros import fast_dds, program
-from vizion3d_ros.graph import find_message_type, is_latched
+from vizion3d_ros.graph import LATCHED_QOS, find_message_type, is_latched
 from vizion3d_ros.view.server import OFFERS_AT_ONCE, ViewServer, definition_of
 
 _LOG = logging.getLogger(__name__)
@@ -26,7 +26,6 @@ _GRAPH_PERIOD_S = 1.0
 _POLL_S = 0.1
 # Best effort: a viewer that is slow, or a lost message, is nothing that the publisher should hear of.
 _QOS = QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT)
-_LATCHED_QOS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 def show(server: ViewServer, on_change: Callable[[], None]) -> None:
@@ -74,7 +73,7 @@ class _LiveView:
         for topic in self._subscriptions.keys() - wanted:
             self._unsubscribe(topic)
         for topic in wanted - self._subscriptions.keys():
-            qos = _LATCHED_QOS if is_latched(self._node, topic) else _QOS
+            qos = LATCHED_QOS if is_latched(self._node, topic) else _QOS
             kind: Any = find_message_type(self._server.offered[topic])
             send = partial(self._send, topic)
             self._subscriptions[topic] = self._node.create_subscription(kind, topic, send, qos, raw=True)
@@ -83,12 +82,12 @@ class _LiveView:
         there = {
             topic: types[0] for topic, types in self._node.get_topic_names_and_types() if self._node.count_publishers(topic)
         }
-        before = dict(self._server.offered)
+        before = self._server.offered
         for topic in [topic for topic, kind in before.items() if there.get(topic) != kind]:
             if topic in self._subscriptions:
                 self._unsubscribe(topic)
             self._server.withdraw(topic)
-        new = (topic for topic in sorted(there) if topic not in self._server.offered and there[topic] not in self._not_shown)
+        new = (topic for topic in sorted(there) if before.get(topic) != there[topic] and there[topic] not in self._not_shown)
         for topic in islice(new, OFFERS_AT_ONCE):
             kind = there[topic]
             definition = definition_of(kind)

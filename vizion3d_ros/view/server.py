@@ -39,7 +39,6 @@ class ViewServer:
         foxglove.set_log_level("WARNING")
         self._foxglove = foxglove
         self._channels: dict[str, Any] = {}
-        self._types: dict[str, str] = {}
         self._context = foxglove.Context()
         self._asked: set[str] = set()
         try:
@@ -70,7 +69,7 @@ class ViewServer:
     @property
     def offered(self) -> Mapping[str, str]:
         """Topics that viewers may look at, with their types."""
-        return self._types
+        return {topic: channel.schema_name() for topic, channel in self._channels.items()}
 
     @property
     def wanted(self) -> frozenset[str]:
@@ -95,11 +94,9 @@ class ViewServer:
             schema=self._foxglove.Schema(name=type_name, encoding="ros2msg", data=definition.encode()),
             context=self._context,
         )
-        self._types[topic] = type_name
 
     def withdraw(self, topic: str) -> None:
         """Take an offer back."""
-        del self._types[topic]
         self._channels.pop(topic).close()
 
     def send(self, topic: str, cdr: bytes, time_ns: int) -> None:
