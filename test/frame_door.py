@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The door of frames as a program without rclpy: `frame_door.py IN OUT`, both pickles; and messages as plain values.
+"""The door of frames as a program without rclpy, and messages as plain values.
 
-IN holds the kind ("stereo" or "mono"), the input messages and options by name. OUT holds the fields of each output message by
-topic.
+Each pickle that comes in holds the kind ("stereo" or "mono"), the input messages and options by name; the one that goes out
+for it holds the fields of each output message by topic.
 """
 
 from __future__ import annotations
 
+import os
 import pickle
 import struct
 import sys
-from pathlib import Path
 from typing import Any
 
 
@@ -29,18 +29,30 @@ def _as_sent(value: Any, kind: str) -> Any:
     return value.tobytes() if hasattr(value, "tobytes") else value
 
 
-def main(source: str, target: str) -> None:
+def main() -> None:
     sys.modules["rclpy"] = None  # type: ignore[assignment]
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what is printed must not come between the answers
     import torch
 
+    torch.set_num_threads(1)
+    while True:
+        try:
+            question = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        pickle.dump(outputs_of(*question), answers)
+        answers.flush()
+
+
+def outputs_of(kind: str, messages: list[Any], options: dict[str, Any]) -> dict[str, Any]:
+    """What the frame functions make of messages."""
     from vizion3d.lifting import MonoDepthEstimator
     from vizion3d.option_records import build
     from vizion3d.stereo import StereoDepthEstimator
     from vizion3d_ros import mono_frames, stereo_frames
     from vizion3d_ros.settings import MonoFrameSettings, StereoFrameSettings
 
-    torch.set_num_threads(1)
-    kind, messages, options = pickle.loads(Path(source).read_bytes())
     if kind == "stereo":
         settings = build(StereoFrameSettings, options)
         pair = stereo_frames.decode(messages, rectify=settings.rectify)
@@ -52,8 +64,8 @@ def main(source: str, target: str) -> None:
         view = mono_frames.decode(messages)
         mono = MonoDepthEstimator.open(settings.model, settings, max_depth_m=settings.max_depth or None)
         makers = mono_frames.outputs(mono.estimate(view.rgb, view.camera(settings)), view, settings)
-    Path(target).write_bytes(pickle.dumps({topic: fields_of(make()) for topic, make in makers.items()}))
+    return {topic: fields_of(make()) for topic, make in makers.items()}
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

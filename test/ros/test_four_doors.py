@@ -85,13 +85,19 @@ class Outputs:
         return np.frombuffer(cloud["data"], fields).reshape(cloud["height"], cloud["width"])
 
 
-def from_frames(kind: str, messages: list[Any], options: dict[str, Any], folder: Path) -> Outputs:
-    """What the frame functions make of messages, in a process that has no rclpy."""
-    source, target = folder / "in.pickle", folder / "out.pickle"
-    source.write_bytes(pickle.dumps((kind, messages, options)))
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, ROOT / "test/frame_door.py", source, target], check=True, env=environment, timeout=120)
-    return Outputs(pickle.loads(target.read_bytes()))
+@pytest.fixture(scope="module")
+def frame_door():
+    """The frame functions in a process that has no rclpy: kind, messages and options in, outputs out."""
+    command, environment = [sys.executable, ROOT / "test/frame_door.py"], {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+
+        def outputs_of(*question: Any) -> Outputs:
+            pickle.dump(question, process.stdin)
+            process.stdin.flush()
+            return Outputs(pickle.load(process.stdout))
+
+        yield outputs_of
+        process.stdin.close()
 
 
 def from_node(ros: RosHarness, kind: str, messages: list[Any], options: dict[str, Any]) -> Outputs:
@@ -156,9 +162,7 @@ def recorded(folder: Path, kind: str, namespace: str) -> dict[str, list[Any]]:
 
 
 def from_command(*arguments: object) -> None:
-    command = [sys.executable, "-m", "vizion3d", *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
+    assert main([str(argument) for argument in arguments]) == 0
 
 
 def read_ply(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -228,14 +232,14 @@ def stereo_case(name: str, request: pytest.FixtureRequest) -> list[Any]:
         ("drawn", "s2m2_file", False),
     ],
 )
-def test_stereo(ros, request, tmp_path, name, model, edge_filter):
+def test_stereo(ros, frame_door, request, tmp_path, name, model, edge_filter):
     messages = stereo_case(name, request)
     left, right, rig, *_ = stereo_frames.decode(messages)
     trained = model == "sgbm"  # the others have generated weights
     model = model if trained else str(request.getfixturevalue(model))
     options = {"model": model, "z_far": 40.0, "sgbm.max_disparity": 80, "cloud_edge_filter": edge_filter}
 
-    frames = from_frames("stereo", messages, options, tmp_path)
+    frames = frame_door("stereo", messages, options)
     node = from_node(ros, "stereo", messages, options)
     recording = from_recording("stereo", messages, options, tmp_path)
     assert recording.topics.keys() == node.topics.keys() == frames.topics.keys() == made_of("stereo", options).keys()
@@ -295,10 +299,10 @@ def test_stereo(ros, request, tmp_path, name, model, edge_filter):
     assert_same(cv2.imread(str(tmp_path / "left_depth.png"), cv2.IMREAD_UNCHANGED), millimetres(depth_m))
 
 
-def test_raw_stereo(ros, data, tmp_path):
+def test_raw_stereo(ros, frame_door, data, tmp_path):
     messages = bag_messages(data / "bags/euroc_v1_01_raw", [f"/stereo/{topic}" for topic in stereo_frames.RAW_INPUTS])
     options = {"rectify": True, "cloud_edge_filter": False}
-    frames = from_frames("stereo", messages, options, tmp_path)
+    frames = frame_door("stereo", messages, options)
     node = from_node(ros, "stereo", messages, options)
     recording = from_recording("stereo", messages, options, tmp_path)
     assert recording.topics.keys() == node.topics.keys() == frames.topics.keys() == made_of("stereo", options).keys()
@@ -364,13 +368,13 @@ def camera_yaml(info: CameraInfo) -> str:
     [("vits_file", 0.0), ("vits_file", 20.0), ("da3_metric_file", 0.0)],
     ids=["relative", "metric", "by focal length"],
 )
-def test_mono(ros, request, data, tmp_path, weights, max_depth):
+def test_mono(ros, frame_door, request, data, tmp_path, weights, max_depth):
     model = request.getfixturevalue(weights)
     messages = bag_messages(data / "bags/euroc_v1_01_raw", [f"/stereo/left/{t}" for t in ("image_raw", "camera_info")])
     rgb, info = conversions.rgb_from_image(messages[0]), messages[1]
     options = {"model": str(model), "input_size": 126, "max_depth": max_depth}
 
-    frames = from_frames("mono", messages, options, tmp_path)
+    frames = frame_door("mono", messages, options)
     node = from_node(ros, "mono", messages, options)
     recording = from_recording("mono", messages, options, tmp_path)
     assert recording.topics.keys() == node.topics.keys() == frames.topics.keys() == ALL["mono"].keys()
