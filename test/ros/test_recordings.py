@@ -38,6 +38,7 @@ from vizion3d_ros.bag.plan import make_plan
 from vizion3d_ros.bag.progress import Progress
 from vizion3d_ros.bag.reader import BagReader
 from vizion3d_ros.bag.serialized import deserialize, serialize, stamp_of
+from vizion3d_ros.bag.work import Output
 from vizion3d_ros.camera_topics import CameraTopics
 from vizion3d_ros.messages import CompressedImage, DisparityImage, Header, Time, type_name
 from vizion3d_ros.settings import MonoFrameSettings, StereoFrameSettings
@@ -212,20 +213,6 @@ def test_whatever_the_recording_is_stored_in(whole, tmp_path, form):
     assert files(tmp_path / "out") == files(whole)
 
 
-def test_no_ros_is_needed_and_changes_no_byte(bag, whole, tmp_path):
-    script = (
-        "import sys\n"
-        "for name in ('rclpy', 'sensor_msgs', 'std_msgs', 'stereo_msgs', 'builtin_interfaces', 'rcl_interfaces'):\n"
-        "    sys.modules[name] = None\n"
-        "from vizion3d.cli import main\n"
-        "sys.exit(main(sys.argv[1:]))\n"
-    )
-    command = [sys.executable, "-c", script, "bag", str(bag), "--out", str(tmp_path / "out"), "--segment", "2"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert files(tmp_path / "out") == files(whole)
-
-
 def test_what_has_no_partner_and_what_cannot_be_read_is_left_out_and_named(tmp_path, capsys):
     messages = pairs(6)
     late = BEGIN_NS + 3 * STEP_NS + 5_000_000
@@ -366,57 +353,44 @@ def test_interrupted_work_goes_on_and_ends_as_if_it_had_not_been(bag, whole, tmp
     assert files(out) == files(whole)
 
 
-def start(bag: Path, out: Path, *options: object) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "vizion3d", "bag", *map(str, (bag, "--out", out, "--segment", 2, *options))]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def wait_for(condition: Any, process: subprocess.Popen[str]) -> None:
-    deadline_s = time.monotonic() + 120
-    while not condition():
-        assert process.poll() is None and time.monotonic() < deadline_s
-        time.sleep(0.01)
-
-
-@pytest.fixture(scope="module")
-def long_bag(tmp_path_factory) -> Path:
-    return write(tmp_path_factory.mktemp("recording") / "long", pairs(40))
-
-
-@pytest.fixture(scope="module")
-def long_whole(long_bag, tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("recording") / "whole"
-    assert run(long_bag, "--out", out, "--segment", 2, "--only", "depth") == 0
-    return out
-
-
-def test_killed_work_leaves_a_recording_and_goes_on(long_bag, long_whole, tmp_path):
+def test_killed_work_leaves_a_recording_and_goes_on_and_no_ros_is_needed_and_changes_no_byte(bag, whole, tmp_path):
+    script = (
+        "import os, signal, sys\n"
+        "for name in ('rclpy', 'sensor_msgs', 'std_msgs', 'stereo_msgs', 'builtin_interfaces', 'rcl_interfaces'):\n"
+        "    sys.modules[name] = None\n"
+        "from vizion3d.cli import main\n"
+        "from vizion3d_ros.bag.progress import Progress\n"
+        "add = Progress.add\n"
+        "def kill(self, frames):\n"
+        "    add(self, frames)\n"
+        "    if self._done == 5:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "Progress.add = kill\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
     out = tmp_path / "out"
-    process = start(long_bag, out, "--only", "depth")
-    wait_for(lambda: (out / "metadata.yaml").exists(), process)
-    process.kill()
-    process.communicate()
-    left = len(read(out, ("/rig/depth/image_rect",)))
-    assert 0 < left < 40 and left % 2 == 0
-    assert run(long_bag, "--out", out, "--segment", 2, "--only", "depth", "--resume") == 0
-    assert files(out) == files(long_whole)
+    command = [sys.executable, "-c", script, "bag", str(bag), "--out", str(out), "--segment", "2"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert len(read(out, ("/rig/depth/image_rect",))) == 4 and (out / ".unfinished").exists()
+    assert run(bag, "--out", out, "--segment", 2, "--resume") == 0
+    assert files(out) == files(whole) and not (out / ".unfinished").exists()
 
 
-def test_several_processes_write_the_same_and_do_again_what_a_killed_one_was_at(long_bag, long_whole, tmp_path, caplog):
-    out = tmp_path / "out"
+def test_several_processes_write_the_same_and_do_again_what_a_killed_one_was_at(bag, tmp_path, monkeypatch, caplog):
+    options = ("--segment", 1, "--only", "depth")
+    add = Output.add
 
-    def kill_one() -> None:
-        deadline_s = time.monotonic() + 120
-        while not (out / "metadata.yaml").exists() and time.monotonic() < deadline_s:
-            time.sleep(0.01)
-        os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+    def add_and_kill(self: Output, index: int, report: Any) -> None:
+        if not self.segments:  # five more to go, so that the death of any process is noticed
+            os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+        add(self, index, report)
 
-    killer = threading.Thread(target=kill_one)
-    killer.start()
-    assert run(long_bag, "--out", out, "--segment", 2, "--only", "depth", "--jobs", 2) == 0
-    killer.join()
+    assert run(bag, "--out", tmp_path / "one", *options) == 0
+    monkeypatch.setattr(Output, "add", add_and_kill)
+    assert run(bag, "--out", tmp_path / "two", *options, "--jobs", 2) == 0
     assert "a process was killed; what it was at is done again" in caplog.text
-    assert files(out) == files(long_whole)
+    assert files(tmp_path / "two") == files(tmp_path / "one")
 
 
 @pytest.mark.slow
