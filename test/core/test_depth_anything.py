@@ -178,6 +178,7 @@ def test_bfloat16_stays_near_float32(max_depth_m, autocast):
     assert float((found - expected).abs().median() / expected.median()) < 0.02
 
 
+@pytest.mark.slow
 def test_compiled_as_one_graph_equals_eager():
     model = network("tiny_mlp")
     compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
@@ -185,6 +186,7 @@ def test_compiled_as_one_graph_equals_eager():
     torch.testing.assert_close(compiled(x), model(x), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 def test_onnx_graph_with_free_height_and_width_equals_torch():
     pytest.importorskip("onnxscript", reason="ONNX export needs onnxscript")

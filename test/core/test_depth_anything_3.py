@@ -222,6 +222,7 @@ def test_compiled_as_one_graph_equals_eager():
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 def test_onnx_graph_with_free_height_and_width_equals_torch():
     pytest.importorskip("onnxscript", reason="ONNX export needs onnxscript")

@@ -270,6 +270,7 @@ def test_autocast_is_refused(dtype: torch.dtype) -> None:
         tiny().to(dtype)(*small_pair())
 
 
+@pytest.mark.slow
 def test_compiles_into_one_graph() -> None:
     model, pair = tiny(refine_iterations=1), small_pair()
     compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
