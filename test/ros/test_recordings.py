@@ -91,7 +91,7 @@ def write(
     compression: rosbag2.CompressionMode = rosbag2.CompressionMode.NONE,
     types: dict[str, str] | None = None,
 ) -> Path:
-    """A rosbag2 recording; bytes are written as they are, as images unless `types` says otherwise."""
+    """A rosbag2 recording; bytes are written as they are, as images unless `types` says otherwise, and of a type no message."""
     store = get_typestore(Stores.ROS2_HUMBLE)
     with_writer = rosbag2.Writer(path, version=8, storage_plugin=rosbag2.StoragePlugin[storage])
     with_writer.set_compression(compression, rosbag2.CompressionFormat.ZSTD)
@@ -99,10 +99,12 @@ def write(
         connections: dict[str, Any] = {}
         for topic, log_ns, message in messages:
             is_bytes = isinstance(message, bytes)
-            kind = (types or {}).get(topic, IMAGE) if is_bytes else type_name(type(message))
+            is_type = isinstance(message, type)
+            kind = (types or {}).get(topic, IMAGE) if is_bytes else type_name(message if is_type else type(message))
             if topic not in connections:
                 connections[topic] = writer.add_connection(topic, kind, typestore=store)
-            writer.write(connections[topic], log_ns, message if is_bytes else bytes(serialize(message, kind)))
+            if not is_type:
+                writer.write(connections[topic], log_ns, message if is_bytes else bytes(serialize(message, kind)))
     return path
 
 
@@ -269,6 +271,16 @@ def test_mistakes_are_told_in_one_line(bag, whole, tmp_path, capsys):
     assert "is there already; give another folder, or --resume" in told(capsys, bag, "--out", whole)
     assert "--input-size is an option for one camera" in told(capsys, bag, *out, "--input-size", 70)
     assert "it must be at least 1" in told(capsys, bag, *out, "--every", 0)
+    assert "--start is inf; it must be at least 0, and 1e+09 at most" in told(capsys, bag, *out, "--start", "inf")
+    assert "it must be the later one, and 1e+09 at most" in told(capsys, bag, *out, "--end", "inf")
+    assert '--namespace is "a b"; it must be of letters' in told(capsys, bag, *out, "--namespace", "a b")
+    assert "--calib-out writes what --list has found" in told(capsys, bag, *out, "--calib-out", tmp_path / "calib")
+    assert "--rate is for pictures and films" in told(capsys, bag, *out, "--rate", 5)
+    assert "--as png is of depth, which --only leaves out" in told(capsys, bag, *out, "--as", "png", "--only", "reason")
+    assert "--compress is for a recording; it does not go with --as" in told(
+        capsys, bag, *out, "--as", "png", "--compress", "zstd"
+    )
+    assert "give --out DIR" in told(capsys, "merge", whole, "--list")
     assert "no frame to work on in this time" in told(capsys, bag, *out, "--start", 100)
     assert "has no depth.json" in told(capsys, bag, *out, "--resume")
     assert "differ in settings, --z-far 50.0 and 3.0; begin in another folder" in told(
@@ -393,6 +405,20 @@ def test_several_processes_write_the_same_and_do_again_what_a_killed_one_was_at(
     assert files(tmp_path / "two") == files(tmp_path / "one")
 
 
+def test_a_file_that_is_gone_is_made_again_and_missed_by_merge(bag, whole, tmp_path, capsys):
+    out = tmp_path / "out"
+    options = ("--segment", 2, "--only", "depth")
+    assert run(bag, "--out", out, *options) == 0
+    before = files(out)
+    (out / "depth_00001.mcap").unlink()
+    assert "those of the files 1 are missing" in told(capsys, "merge", out, "--out", tmp_path / "merged")
+    assert run(bag, "--out", out, *options, "--resume") == 0
+    assert files(out) == before
+    for text, why in (("{", "is damaged"), ("[]", "is not what this version writes"), ('{"segments": {"0": {}}}', "KeyError")):
+        (out / "depth.json").write_text(text)
+        assert why in told(capsys, bag, "--out", out, *options, "--resume")
+
+
 @pytest.mark.slow
 def test_a_ray_cluster_writes_the_same_and_does_again_what_a_killed_process_was_at(bag, whole, tmp_path, monkeypatch):
     ray = pytest.importorskip("ray", reason="the extra ray is not installed")
@@ -507,6 +533,36 @@ def test_stamps_that_differ(tmp_path, capsys):
     assert "of the first the nearest stamp is 5 ms later): give --tolerance" in told(capsys, bag, "--out", tmp_path / "out")
     plan, _ = plan_of(tmp_path, messages, tolerance_ns=6_000_000)
     assert len(plan.frames) == 6
+
+
+def test_frames_with_equal_stamps_and_equal_log_stamps_are_all_there(tmp_path, capsys):
+    """As tools convert recordings that had no clock."""
+    once = [(topic, BEGIN_NS, message) for topic, _, message in pairs(3)]
+    for _, _, message in once:
+        message.header.stamp = header(0).stamp
+    lonely = (CAMERAS[0].image, BEGIN_NS, pair(7)[1][2])
+    bag = write(tmp_path / "bag", [*once, lonely])
+    assert run(bag, "--out", tmp_path / "out", "--only", "depth", "--segment", 2) == 0
+    assert "left out: 1" in capsys.readouterr().out
+    depth = [cdr for _, _, cdr in read(tmp_path / "out", ("/rig/depth/image_rect",))]
+    assert len(depth) == 3 and depth[0] != depth[1]
+    assert "3 frames have 1 log stamps, by which their files would be named" in told(
+        capsys, bag, "--out", tmp_path / "png", "--as", "png"
+    )
+
+
+def test_topics_on_which_nothing_came(tmp_path, capsys):
+    def without(name: str, part: str) -> Path:
+        """All topics, but no message of some."""
+        messages = [(topic, log_ns, type(message) if part in topic else message) for topic, log_ns, message in pairs(3)]
+        return write(tmp_path / name, messages)
+
+    infos, images, everything = without("infos", "info"), without("images", "image"), without("nothing", "/")
+    out = ("--out", tmp_path / "out")
+    assert "has no CameraInfo of /rig/left/image_rect: nothing came on /rig/left/camera_info" in told(capsys, infos, *out)
+    assert "images are 0 on /rig/left/image_rect, 0 on /rig/right/image_rect" in told(capsys, images, *out)
+    assert run(everything, "--list", "--mono", "/rig/left") == 0
+    assert ": 0.0 s, " in (page := capsys.readouterr().out) and "images are 0 on /rig/left/image_rect" in page
 
 
 def test_the_range_of_deep_images_is_that_of_the_whole_recording(tmp_path):

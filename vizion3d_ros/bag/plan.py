@@ -66,6 +66,12 @@ class Plan:
         """Equal for equal frames."""
         return hashlib.sha256(b"".join((np.ascontiguousarray(self.frames).tobytes(), *self.infos))).hexdigest()
 
+    def require_infos(self, cameras: Sequence[CameraTopics], where: object) -> None:
+        """Raise InputError if there is no CameraInfo of one of the cameras."""
+        for camera, which in zip(cameras, self.frames[0, :, INFO].tolist(), strict=False):
+            if which < 0:
+                raise InputError(f"{where} has no CameraInfo of {camera.image}: nothing came on {camera.info}")
+
     def info_messages(self) -> list[Any]:
         """`infos` as messages."""
         return [deserialize(cdr, INFO_TYPE) for cdr in self.infos]
@@ -148,11 +154,11 @@ class FrameFinder:
 
     def __init__(self, cameras: Sequence[CameraTopics], frames: np.ndarray) -> None:
         self.begin_ns, self.end_ns = int(frames[..., LOG].min()), int(frames[..., LOG].max()) + 1
-        self._wanted = {
-            (camera.image, *one): (row, index)
-            for row, frame in enumerate(frames[..., :INFO].tolist())
-            for index, (camera, one) in enumerate(zip(cameras, frame, strict=True))
-        }
+        # Several places are waiting for one kind of message where even the log stamps of images are equal.
+        self._wanted: dict[tuple[str, int, int], list[tuple[int, int]]] = {}
+        for row, frame in reversed([*enumerate(frames[..., :INFO].tolist())]):
+            for index, (camera, (log_ns, stamp_ns)) in enumerate(zip(cameras, frame, strict=True)):
+                self._wanted.setdefault((camera.image, log_ns, stamp_ns), []).append((row, index))
         self._found: dict[int, list[bytes | None]] = {}
         self._cameras = len(cameras)
         self._next = 0
@@ -164,10 +170,12 @@ class FrameFinder:
 
     def add(self, topic: str, log_ns: int, cdr: bytes) -> Iterator[tuple[int, list[bytes]]]:
         """Take a message; the frames that are complete now and whose turn it is."""
-        place = self._wanted.pop((topic, log_ns, stamp_of(cdr)), None) if len(cdr) >= _SHORTEST_CDR else None
-        if place is None:
+        key = (topic, log_ns, stamp_of(cdr)) if len(cdr) >= _SHORTEST_CDR else None
+        if key not in self._wanted:
             return
-        row, index = place
+        row, index = self._wanted[key].pop()
+        if not self._wanted[key]:
+            del self._wanted[key]
         self._found.setdefault(row, [None] * self._cameras)[index] = cdr
         while None not in (images := self._found.get(self._next, [None])):
             del self._found[self._next]
@@ -270,12 +278,12 @@ def _without_partner(seen: _Seen, found: np.ndarray, cameras: Sequence[CameraTop
     """Images that belong to no frame, with the reason."""
     stamps = [np.sort(np.frombuffer(images, np.int64)[1::2]) for images in seen.images]
     for index, (camera, images) in enumerate(zip(cameras, seen.images, strict=True)):
-        logs, own = np.frombuffer(images, np.int64).reshape(-1, 2).T
-        for at in np.flatnonzero(~np.isin(logs, found[:, index, LOG])).tolist():
+        used = {*map(tuple, found[:, index, :INFO].tolist())}
+        for log_ns, stamp_ns in np.frombuffer(images, np.int64).reshape(-1, 2).tolist():
             for other, others in zip(cameras, stamps, strict=True):
-                if other is not camera:
-                    why = f"{camera.image} has no partner on {other.image}: {_nearest(others, int(own[at]), seen.tolerance_ns)}"
-                    yield Skipped((int(logs[at]) - begin_ns) / 1e9, why)
+                if other is not camera and (log_ns, stamp_ns) not in used:
+                    why = f"{camera.image} has no partner on {other.image}: {_nearest(others, stamp_ns, seen.tolerance_ns)}"
+                    yield Skipped((log_ns - begin_ns) / 1e9, why)
 
 
 def _nearest(stamps_ns: np.ndarray, stamp_ns: int, tolerance_ns: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import posixpath
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from vizion3d_ros import conversions
 from vizion3d_ros.bag.job import Job, bytes_a_frame, usual_segment_frames
 from vizion3d_ros.bag.pictures import Pictures
 from vizion3d_ros.bag.pipelines import Pipeline
-from vizion3d_ros.bag.plan import INFO, Plan, images_of
+from vizion3d_ros.bag.plan import INFO, LOG, Plan, images_of
 from vizion3d_ros.bag.reader import BagReader
 from vizion3d_ros.bag.serialized import deserialize
 from vizion3d_ros.bag.writer import RecordedTopic, copied_topic, output_topic
@@ -43,6 +44,9 @@ _PROBES = 3
 _PROBES_OF_BITS = 64
 # Short names of outputs.
 _SHORT = {"points2": "points", "depth/sigma": "sigma"}
+# Which output a kind of file is of.
+_SHOWN = {"png": "depth", "ply": "points"}
+_NAMESPACE = re.compile(r"/?([A-Za-z_]\w*(/[A-Za-z_]\w*)*/?)?", re.ASCII)
 
 
 def choose_cameras(bag: BagReader, stereo: Sequence[str], mono: Sequence[str], where: str) -> tuple[CameraTopics, ...]:
@@ -117,6 +121,8 @@ def decide_settings(
         InputError: images cannot be read, or it cannot be told whether they are raw.
         CalibrationError: the CameraInfo describe no rig.
     """
+    if isinstance(settings, StereoFrameSettings):
+        plan.require_infos(cameras, bag.path)
     settings = _with_levels(bag, cameras, plan, settings)
     infos = plan.info_messages()
     probes, trouble = [], None
@@ -230,8 +236,17 @@ def make_job(
     Raises:
         InputError: there is no such output, or its topic is in the recording already.
     """
-    if forms and copy_inputs:
-        raise InputError("--copy-inputs copies into a recording; it does not go with --as")
+    for flag, is_given in (("--copy-inputs", copy_inputs), ("--compress", compress), ("--namespace", namespace)):
+        if forms and is_given:
+            raise InputError(f"{flag} is for a recording; it does not go with --as")
+    if not _NAMESPACE.fullmatch(namespace):
+        raise InputError(f'--namespace is "{namespace}"; it must be of letters, digits and _ between /, as in /robot/front')
+    names = {bag.name_of(log_ns) for log_ns in plan.frames[:, 0, LOG].tolist()} if forms else set()
+    if forms and len(names) < len(plan.frames):
+        raise InputError(
+            f"{len(plan.frames)} frames have {len(names)} log stamps, by which their files would be named; "
+            "leave out --as, for a recording"
+        )
     chosen = _chosen(pipeline, only, forms)
     root = f"/{namespace.strip('/')}" if namespace else _common_namespace(cameras)
     outputs = {topic: posixpath.join(root, topic) for topic in chosen}
@@ -275,7 +290,10 @@ def _chosen(pipeline: Pipeline, only: Sequence[str], forms: Sequence[str]) -> li
     if unknown := [name for name in only if name not in names]:
         raise InputError(f"--only {','.join(unknown)}: there is no such output; there are {', '.join(names)}")
     if not only and forms and "npz" not in forms:
-        only = [name for form, name in (("png", "depth"), ("ply", "points")) if form in forms]
+        only = [name for form, name in _SHOWN.items() if form in forms]
+    for form, name in _SHOWN.items():
+        if form in forms and only and name not in only:
+            raise InputError(f"--as {form} is of {name}, which --only leaves out")
     return [topic for topic in pipeline.topics if not only or short_name(topic) in only] + [
         view for view in views if view in only
     ]

@@ -50,12 +50,11 @@ def recorded_cases(path: Path, stereo: Sequence[str], truth: str, every: int = 1
             raise InputError(f"{truth} is an image of the pair and given as its truth; give the topic of its depth")
         topics = (*cameras, CameraTopics(truth, "", False))
         plan = make_plan(bag, topics, every=every)
+        plan.require_infos(cameras, path)
         infos, levels, is_raw = plan.info_messages(), Levels(), any(camera.is_raw for camera in cameras)
         for row, cdrs in images_of(bag, topics, plan.frames):
             left, right, true = (deserialize(cdr, kinds[one.image]) for cdr, one in zip(cdrs, topics, strict=True))
             which = plan.frames[row, :2, INFO]
-            if min(which) < 0:
-                raise InputError(f"{path} has no CameraInfo of {cameras[int(which[1] < 0)].image}")
             messages = [left, infos[which[0]], right, infos[which[1]]]
             pair = stereo_frames.decode(messages, levels, rectify=is_raw)
             depth_m = _depth(true)

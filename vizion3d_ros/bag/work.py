@@ -59,13 +59,21 @@ class Output:
 
     @classmethod
     def load(cls, folder: Path) -> Output:
-        """The one that is there. Raises InputError if there is none."""
+        """The one that is there, as far as its files are. Raises InputError if there is none."""
         try:
             state = json.loads((folder / STATE).read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise InputError(f"{folder} has no {STATE}, so it is no recording that was begun here") from None
-        segments = {int(index): SegmentReport(**report) for index, report in state["segments"].items()}
-        return cls(folder, state["job"], segments)
+        except ValueError as error:
+            raise InputError(f"{folder / STATE} is damaged ({error}); begin in another folder") from None
+        try:
+            reports = {int(index): SegmentReport(**report) for index, report in state["segments"].items()}
+            names = {index: report.metadata["relative_file_paths"] for index, report in reports.items()}
+            identity = dict(state["job"])
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{folder / STATE} is not what this version writes ({error!r}); begin in another folder") from None
+        there = {index for index in reports if all((folder / name).is_file() for name in names[index])}
+        return cls(folder, identity, {index: report for index, report in reports.items() if index in there})
 
     @classmethod
     def resume(cls, folder: Path, job: Job) -> Output:

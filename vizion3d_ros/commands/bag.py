@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _NAMED = 5  # of what is skipped; all of it is in depth.json
+_MOST = 1e9  # of every number: seconds that nanoseconds of 64 bits can hold
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -139,9 +140,10 @@ def run(arguments: argparse.Namespace) -> int:
         import rosbags  # noqa: F401
     except ImportError as error:
         raise DependencyError("recordings need the package rosbags: pip install rosbags") from error
-    if arguments.out is None and not arguments.list:
+    is_merge = arguments.inputs[0] == "merge" and not Path("merge").exists()
+    if arguments.out is None and (is_merge or not arguments.list):
         raise InputError("give --out DIR, the folder for the new recording; or --list to see what is in this one")
-    if arguments.inputs[0] == "merge" and not Path("merge").exists():
+    if is_merge:
         return _merge(arguments)
     _check_numbers(arguments)
     if arguments.list:
@@ -155,14 +157,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _check_numbers(arguments: argparse.Namespace) -> None:
     for name, least in (("every", 1), ("jobs", 1), ("segment", 0), ("start", 0), ("tolerance", 0), ("rate", 0)):
-        if not getattr(arguments, name) >= least:
-            raise InputError(f"--{name} is {getattr(arguments, name):g}; it must be at least {least}")
+        if not least <= getattr(arguments, name) <= _MOST:
+            raise InputError(f"--{name} is {getattr(arguments, name):g}; it must be at least {least}, and {_MOST:g} at most")
     if unknown := [form for form in arguments.forms if form not in ("png", "ply", "npz")]:
         raise InputError(f"--as {','.join(unknown)}: there is no such form; there are png, ply and npz")
     if arguments.ray and arguments.jobs > 1:
         raise InputError("--ray and --jobs are two ways; give one")
-    if arguments.end is not None and not arguments.end > arguments.start:
-        raise InputError(f"--end is {arguments.end:g} s and --start {arguments.start:g} s; it must be the later one")
+    if arguments.calib_out and not arguments.list:
+        raise InputError("--calib-out writes what --list has found; give both")
+    if arguments.end is not None and not arguments.start < arguments.end <= _MOST:
+        raise InputError(
+            f"--end is {arguments.end:g} s and --start {arguments.start:g} s; it must be the later one, and {_MOST:g} at most"
+        )
 
 
 def _merge(arguments: argparse.Namespace) -> int:
@@ -190,6 +196,8 @@ def _record(arguments: argparse.Namespace) -> int:
     pictures = recognise(inputs, arguments.calib, arguments.cameras, arguments.rate)
     if arguments.calib and pictures is None:
         raise InputError(f"--calib is for pictures and films; {inputs[0]} is a recording, whose CameraInfo counts")
+    if arguments.rate and pictures is None:
+        raise InputError(f"--rate is for pictures and films; {inputs[0]} is a recording, whose stamps count")
     with closing(open_recording(inputs, pictures)) as bag:
         cameras = choose_cameras(bag, arguments.stereo, arguments.mono, str(inputs[0]))
         settings = _settings(arguments, StereoFrameSettings if len(cameras) == 2 else MonoFrameSettings)

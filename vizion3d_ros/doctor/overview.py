@@ -41,10 +41,9 @@ def overview(paths: Sequence[Path], stereo: Sequence[str], mono: Sequence[str], 
     """
     where = " ".join(map(str, paths))
     with closing(BagReader(*paths)) as bag:
-        parts = [f"{where}: {(bag.end_ns - bag.begin_ns) / 1e9:.1f} s, {len(bag.topics)} topics"]
+        parts = [f"{where}: {max(0, bag.end_ns - bag.begin_ns) / 1e9:.1f} s, {len(bag.topics)} topics"]
         for cameras in _chosen(bag, stereo, mono, where):
-            plan = make_plan(bag, cameras, tolerance_ns=0) if len(cameras) == 1 else None
-            parts.append(_pair_text(paths, bag, cameras) if plan is None else _camera_text(paths, bag, cameras[0], plan))
+            parts.append(_camera_text(paths, bag, *cameras) if len(cameras) == 1 else _pair_text(paths, bag, cameras))
             if calib_out is not None:
                 parts.append(_write_calibrations(bag, cameras, calib_out))
     return "\n\n".join(parts)
@@ -80,8 +79,12 @@ def _pair_text(paths: Sequence[Path], bag: BagReader, cameras: tuple[CameraTopic
     return f"{text}\n{_frames_text(bag, cameras, plan, outputs, StereoFrameSettings())}"
 
 
-def _camera_text(paths: Sequence[Path], bag: BagReader, camera: CameraTopics, plan: Plan) -> str:
+def _camera_text(paths: Sequence[Path], bag: BagReader, camera: CameraTopics) -> str:
     """A camera of its own."""
+    try:
+        plan = make_plan(bag, [camera])
+    except Vizion3dError as error:
+        return f"{camera.image}: {error}"
     at = int(plan.frames[-1, 0, INFO])
     calibration = calibration_from_camera_info(plan.info_messages()[at]) if at >= 0 else None
     lens = f"{calibration.distortion_model or 'no lens model'}, f {calibration.K[0]:.6g} px" if calibration else "no CameraInfo"
