@@ -771,4 +771,32 @@ def test_mistakes_about_recorded_truth(bag, tmp_path, capsys):
     )
     assert "give --truth and the topic of" in refused()
     assert "are for files; a recording says it itself" in refused("--truth", "/truth", "--encoding", "depth")
-    assert "is an image of the pair and given as its truth" in refused("--truth", "/rig/left/image_rect")
+    assert "is an image of the camera and given as its truth" in refused("--truth", "/rig/left/image_rect")
+    mono = ("--truth", "/rig/right/image_rect", "--mono", "/rig/left")
+    assert "one picture needs one mono model" in refused(*mono)
+    assert "--stereo is for pairs, and --mono for one camera" in refused(*mono, "--stereo", "/rig/left", "/rig/right")
+
+
+def test_a_mono_model_is_judged_by_the_truth_in_a_recording(tmp_path, vits_file, da3_metric_file, capsys):
+    """The same numbers as of the picture and the truth in files; a metric model is taken as it is."""
+    path = str(write(tmp_path / "bag", with_truth(2, "32FC1")))
+    cv2.imwrite(str(tmp_path / "left.png"), pixels(1)[0])
+    _, _, true = with_truth(2, "32FC1")[-1]
+    np.save(tmp_path / "true.npy", conversions.depth_from_image(true))
+    (tmp_path / "calib.txt").write_text(f"cam0=[100 0 63.5; 0 100 31.5; 0 0 1]\nbaseline={BASELINE_M * 1000}\ndoffs=0\n")
+    picture = [str(tmp_path / "left.png"), "--truth", str(tmp_path / "true.npy"), "--encoding", "depth"]
+    picture += ["--calib", str(tmp_path / "calib.txt")]
+    for model, is_metric in ((vits_file, False), (da3_metric_file, True)):
+        results = []
+        for inputs in ([path, "--truth", "/depth_truth", "--mono", "/rig/left"], picture):
+            command = [*inputs, "--model", str(model), "--input-size", "70", "--out", str(tmp_path / "out")]
+            assert main(["eval", *command]) == 0
+            assert ("scaled and shifted to fit the truth" in capsys.readouterr().out) is not is_metric
+            (result,) = json.loads((tmp_path / "out/eval.json").read_text())["results"]
+            results.append(result)
+        assert results[0]["all"] == results[1]["all"] and results[0]["all"]["truth_pixels"] == 54 * 128
+    uncalibrated = [message for message in with_truth(2, "32FC1") if not message[0].endswith("info")]
+    path = str(write(tmp_path / "bare", uncalibrated))
+    command = [path, "--truth", "/depth_truth", "--mono", "/rig/left", "--model", str(da3_metric_file)]
+    assert main(["eval", *command]) == 2
+    assert "only with the focal length of the camera; there is no CameraInfo" in capsys.readouterr().err

@@ -4,6 +4,7 @@
   vizion3d eval LEFT RIGHT --truth FILE [--encoding E] [--calib FILE...]      one pair
   vizion3d eval FOLDER_OR_LIST...                     the pairs of a benchmark's folder, or of a YAML list
   vizion3d eval BAG --truth TOPIC [--stereo LEFT RIGHT]   the pairs of a recording that have a truth of the same stamp
+  vizion3d eval BAG --truth TOPIC --mono IMAGE --model M  the same of one camera and a mono model
   vizion3d eval --drawn [NAME...]                     pairs drawn with exact truth
   vizion3d eval IMAGE --truth FILE --encoding E       one picture and a mono model
   vizion3d eval --truth FILE --prediction FILE        two maps
@@ -25,7 +26,7 @@ from vizion3d.cli.recordings import is_recording
 if TYPE_CHECKING:
     import numpy as np
 
-    from vizion3d.evaluate import Answer, Encoding, Errors, StereoCase
+    from vizion3d.evaluate import Answer, Encoding, Errors, MonoCase, StereoCase
     from vizion3d.evaluate.report import Result
 
 _BASELINE = "opencv-sgbm"
@@ -48,7 +49,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--truth",
         metavar="FILE",
         help="map of the left image: PNG of 8 or 16 bits, PFM or npy; of a recording the topic of depth (32FC1 in metres, "
-        "16UC1 in millimetres) or DisparityImage of the rectified left image",
+        "16UC1 in millimetres) or DisparityImage of the rectified left image, or of that of --mono",
     )
     truth.add_argument(
         "--encoding",
@@ -64,6 +65,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     truth.add_argument("--window", type=int, metavar="N", help="only the middle 1/N of width and height of both images")
     truth.add_argument(
         "--stereo", nargs="+", default=[], metavar="TOPIC", help="of a recording: the cameras, as for vizion3d bag"
+    )
+    truth.add_argument(
+        "--mono",
+        nargs="+",
+        default=[],
+        metavar="TOPIC",
+        help="of a recording: one camera, as for vizion3d bag, for a mono model",
     )
     truth.add_argument("--every", type=int, default=1, metavar="N", help="of a recording: only every so many-th pair")
     answer = parser.add_argument_group("answer")
@@ -81,7 +89,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     answer.add_argument("--z-far", type=float, metavar="M", help="farthest valid depth (default: 50 m, none without --calib)")
     answer.add_argument("--scale", type=float, help="size to match at, as a part of the image size (default: automatic)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write eval.json and the pictures of the errors there")
-    parser.set_defaults(run=run, read_cases=None)
+    parser.set_defaults(run=run, read_cases=None, read_views=None)
 
 
 @dataclass(frozen=True)
@@ -134,9 +142,10 @@ def _judge(options: argparse.Namespace) -> Iterator[_Judged]:
         )
     recordings = [path for path in options.inputs if is_recording(Path(path))]
     if recordings:
-        return _judge_pairs(_check_recording(options, recordings[0]), several=True)
-    if options.stereo or options.every != 1:
-        raise InputError("--stereo and --every are for a recording")
+        _check_recording(options, recordings[0])
+        return _judge_views(options) if options.mono else _judge_pairs(options, several=True)
+    if options.stereo or options.mono or options.every != 1:
+        raise InputError("--stereo, --mono and --every are for a recording")
     several = options.drawn is not None or any(Path(p).is_dir() or p.endswith((".yaml", ".yml")) for p in options.inputs)
     if not several and options.inputs and not options.truth:
         raise InputError("there is no truth to compare with; give --truth FILE")
@@ -155,8 +164,8 @@ def _judge(options: argparse.Namespace) -> Iterator[_Judged]:
     return _judge_pairs(options, several)
 
 
-def _check_recording(options: argparse.Namespace, path: str) -> argparse.Namespace:
-    """The options, if they go with a recording."""
+def _check_recording(options: argparse.Namespace, path: str) -> None:
+    """Raise InputError if the options do not go with a recording."""
     from vizion3d.errors import InputError
 
     if len(options.inputs) > 1 or options.drawn is not None:
@@ -171,7 +180,10 @@ def _check_recording(options: argparse.Namespace, path: str) -> argparse.Namespa
         raise InputError(f"--every is {options.every}; it must be at least 1")
     if options.read_cases is None:
         raise InputError(f"{path} is a recording, and nothing that reads them is installed; give pairs of images")
-    return options
+    if options.mono and (options.stereo or options.window):
+        raise InputError(
+            f"--{'stereo' if options.stereo else 'window'} is for pairs, and --mono for one camera; give one of them"
+        )
 
 
 def _judge_pairs(options: argparse.Namespace, several: bool) -> Iterator[_Judged]:
@@ -280,7 +292,7 @@ def _judge_map(options: argparse.Namespace) -> Iterator[_Judged]:
     elif encoding.kind == "disparity":
         raise InputError(f"the truth {options.truth} is disparity; a mono model gives depth, give both images of the pair")
     else:
-        values, own = _mono_depth(options, truth), encoding
+        values, own = _picture_depth(options, truth), encoding
         name = (options.model or ["the model"])[0]
     if values.shape != truth.shape:
         sizes = [f"{m.shape[1]}x{m.shape[0]}" for m in (values, truth)]
@@ -303,33 +315,61 @@ def _judge_map(options: argparse.Namespace) -> Iterator[_Judged]:
         yield _Judged(result, Errors.of_disparity(values, truth, doffs_px), None)
 
 
-def _mono_depth(options: argparse.Namespace, truth_m: np.ndarray) -> np.ndarray:
-    """Depth of one picture by a mono model; a relative one is scaled and shifted to the truth, and that is said."""
+def _judge_views(options: argparse.Namespace) -> Iterator[_Judged]:
+    """One result for each image of a camera that was recorded with its depth."""
+    from vizion3d.evaluate import Errors, evaluate_depth
+    from vizion3d.evaluate.report import Result
+
+    depth_of = _open_mono(options)
+    for case in options.read_views(Path(options.inputs[0]), options.mono, options.truth, options.every):
+        depth_m = depth_of(case)
+        result = Result(case.name, options.model[0], evaluate_depth(depth_m, case.truth_m))
+        yield _Judged(result, Errors.of_depth(depth_m, case.truth_m), None)
+
+
+def _picture_depth(options: argparse.Namespace, truth_m: np.ndarray) -> np.ndarray:
+    """Depth of one picture by a mono model."""
     from vizion3d.calibration_files import load_calibration
     from vizion3d.errors import InputError
-    from vizion3d.evaluate.predict import aligned_depth
+    from vizion3d.evaluate import MonoCase
     from vizion3d.images import load_rgb
     from vizion3d.lens_rays import pinhole_part
-    from vizion3d.lifting import DepthKind, MonoDepthEstimator
 
-    if not options.model or len(options.model) != 1 or options.model[0] in ("sgbm", _BASELINE):
-        raise InputError("one picture needs one mono model; give --model with the name or path of its weights")
+    depth_of = _open_mono(options)
     rgb = load_rgb(options.inputs[0], "IMAGE")
     if rgb.shape[:2] != truth_m.shape:
         sizes = [f"{m.shape[1]}x{m.shape[0]}" for m in (rgb, truth_m)]
         raise InputError(f"{options.inputs[0]} is {sizes[0]} but {options.truth} is {sizes[1]}; they must be equal")
+    size_wh = rgb.shape[1], rgb.shape[0]
+    camera = pinhole_part(load_calibration(options.calib[0], size_wh), size_wh) if options.calib else None
+    return depth_of(MonoCase(options.inputs[0], rgb, truth_m, camera, "give --calib FILE"))
+
+
+def _open_mono(options: argparse.Namespace) -> Callable[[MonoCase], np.ndarray]:
+    """Depth by a mono model; a relative one is scaled and shifted to the truth of each picture, and that is said."""
+    from vizion3d.errors import InputError
+    from vizion3d.evaluate.predict import aligned_depth
+    from vizion3d.lifting import DepthKind, MonoDepthEstimator
+
+    if not options.model or len(options.model) != 1 or options.model[0] in ("sgbm", _BASELINE):
+        raise InputError("one picture needs one mono model; give --model with the name or path of its weights")
     estimator = MonoDepthEstimator(
         options.model[0], options.device, input_size=options.input_size, max_depth_m=options.max_depth or None
     )
-    size_wh = rgb.shape[1], rgb.shape[0]
-    camera = pinhole_part(load_calibration(options.calib[0], size_wh), size_wh) if options.calib else None
-    estimator.require_camera(camera, "give --calib FILE")
-    prediction = estimator.estimate(rgb, camera)
-    if prediction.is_metric:
-        return prediction.depth_m.cpu().double().numpy()
-    print(f"the model gives {prediction.kind.value}: it is scaled and shifted to fit the truth best")
-    is_inverse = prediction.kind is DepthKind.INVERSE
-    return aligned_depth(prediction.known.cpu().double().numpy(), truth_m, is_inverse=is_inverse)
+    told: set[DepthKind] = set()
+
+    def depth(case: MonoCase) -> np.ndarray:
+        estimator.require_camera(case.camera, case.no_camera)
+        prediction = estimator.estimate(case.rgb, case.camera)
+        if prediction.is_metric:
+            return prediction.depth_m.cpu().double().numpy()
+        if prediction.kind not in told:
+            told.add(prediction.kind)
+            print(f"the model gives {prediction.kind.value}: it is scaled and shifted to fit the truth best")
+        is_inverse = prediction.kind is DepthKind.INVERSE
+        return aligned_depth(prediction.known.cpu().double().numpy(), case.truth_m, is_inverse=is_inverse)
+
+    return depth
 
 
 def _encoding(text: str | None) -> Encoding | None:

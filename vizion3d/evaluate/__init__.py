@@ -14,7 +14,7 @@ For maps at hand: `evaluate_disparity` and `evaluate_depth`. `Scores` says which
 this loads no torch.
 """
 
-from vizion3d.evaluate.cases import StereoCase
+from vizion3d.evaluate.cases import MonoCase, StereoCase
 from vizion3d.evaluate.confidence import ConfidenceBin, ConfidenceScores, score_confidence
 from vizion3d.evaluate.evaluation import BeyondRange, Evaluation, evaluate_depth, evaluate_disparity
 from vizion3d.evaluate.maps import ENCODINGS, Encoding, read_map
@@ -32,6 +32,7 @@ __all__ = [
     "Encoding",
     "Errors",
     "Evaluation",
+    "MonoCase",
     "PairFiles",
     "Scores",
     "StereoCase",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A stereo pair and the truth about it, from files or drawn; and windows of pairs."""
+"""A stereo pair and the truth about it, from files or drawn; windows of pairs; and a picture of one camera with its truth."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vizion3d.camera import Calibration, StereoRig
+from vizion3d.camera import Calibration, PinholeCamera, StereoRig
 from vizion3d.errors import InputError
 from vizion3d.evaluate.visibility import lands_inside
 from vizion3d.images import load_rgb_pair
@@ -85,3 +85,22 @@ class StereoCase:
             visible=visible & lands_inside(truth_px),
             rig=self.rig and self.rig.cropped(x, y, width, height),
         )
+
+
+@dataclass(frozen=True, eq=False)
+class MonoCase:
+    """A picture with its truth.
+
+    Attributes:
+        name: short, for tables.
+        rgb: (H, W, 3) uint8.
+        truth_m: (H, W) float64 depth, NaN where unknown.
+        camera: without its distortion; None if it is not known.
+        no_camera: why it is not known, or what helps.
+    """
+
+    name: str
+    rgb: np.ndarray
+    truth_m: np.ndarray
+    camera: PinholeCamera | None = None
+    no_camera: str = ""

@@ -15,7 +15,7 @@ from vizion3d.errors import DependencyError
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add no subcommand but what some of those that are there need."""
     subparsers.choices["recalibrate"].set_defaults(read_recording=_read_pairs)
-    subparsers.choices["eval"].set_defaults(read_cases=_read_cases)
+    subparsers.choices["eval"].set_defaults(read_cases=_read_cases, read_views=_read_views)
     subparsers.choices["doctor"].set_defaults(examine_topics=_examine)
 
 
@@ -29,6 +29,12 @@ def _read_cases(path: Path, stereo: Sequence[str], truth: str, every: int) -> An
     with _told("rosbags"):
         from vizion3d_ros.bag.truth import recorded_cases
     return recorded_cases(path, stereo, truth, every)
+
+
+def _read_views(path: Path, mono: Sequence[str], truth: str, every: int) -> Any:
+    with _told("rosbags"):
+        from vizion3d_ros.bag.truth import recorded_views
+    return recorded_views(path, mono, truth, every)
 
 
 def _examine(path: Path | None, left: str, right: str, seconds: float) -> tuple[str, bool]:
