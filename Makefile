@@ -30,9 +30,9 @@ demo-mono: $(READY)
 	$(BIN)/python -m vizion3d_ros.demo --mono $(or $(WEIGHTS),depth-anything-v2-small) $(if $(IMAGE),--image $(IMAGE)) \
 		$(if $(BAG),--bag $(BAG)) $(if $(LEFT),--left $(LEFT))
 
-# Two processes, since the tests of nodes wait more than they compute.
+# More processes than cores, since the tests of nodes wait more than they compute.
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 # What takes a minute or more: compiling and exporting networks.
 test-slow: $(READY)
