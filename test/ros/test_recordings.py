@@ -8,6 +8,7 @@ import json
 import multiprocessing
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -207,6 +208,7 @@ def test_whatever_the_recording_is_stored_in(whole, tmp_path, form):
             path.mkdir()
             for file in (first / "a.mcap", second / "b.mcap"):
                 file.rename(path / file.name)
+            (path / "c.mcap").touch()  # as a recorder leaves it that was killed at the split
             if form == "split":
                 text = (first / "metadata.yaml").read_text()
                 (path / "metadata.yaml").write_text(text.replace("  - a.mcap\n", "  - a.mcap\n  - b.mcap\n", 1))
@@ -675,6 +677,14 @@ def test_a_folder_of_pairs_gives_what_the_recording_of_them_gives(folder, whole,
     assert len(list((tmp_path / "files").iterdir())) == 6 * 3 + 1
 
 
+def test_pictures_without_a_partner_are_named(folder, tmp_path, caplog):
+    pictures = shutil.copytree(folder, tmp_path / "pictures")
+    (pictures / f"right/{BEGIN_NS}.png").unlink()
+    assert run(pictures, "--calib", folder / "calib.txt", "--out", tmp_path / "out", "--only", "reason") == 0
+    assert f"pictures without a partner, 1, are left out: left/{BEGIN_NS}.png" in caplog.text
+    assert len(read(tmp_path / "out")) == 5
+
+
 def test_files_are_resumed_and_merged_too(folder, tmp_path):
     options = (folder, "--calib", folder / "calib.txt", "--as", "png", "--segment", 2)
     for index in (1, 2):
@@ -709,6 +719,8 @@ def test_mistakes_about_pictures(bag, folder, tmp_path, capsys):
     assert "give --calib FILE" in told(capsys, folder, *out)
     assert "--calib is for pictures and films" in told(capsys, bag, *out, "--calib", folder / "calib.txt")
     assert "there are png, ply and npz" in told(capsys, bag, *out, "--as", "jpg")
+    assert "is pictures or a film, and --list is for recordings" in told(capsys, folder, "--list")
+    assert "--rate is 1e-12; it must be at least 0.001" in told(capsys, folder, *out, "--rate", 1e-12)
     assert "does not go with --as" in told(capsys, bag, *out, "--as", "png", "--copy-inputs")
 
 
@@ -759,6 +771,28 @@ def test_a_recording_is_judged_by_the_truth_in_it(tmp_path, shape):
     for result in results:
         assert result["calibrated"] and result["all"]["truth_pixels"] == 54 * 128
         assert result["all"]["median_px"] < 0.01 and result["all"]["bad_1"] < 1  # the wall is where the truth says
+
+
+def test_frames_whose_truth_is_no_use_are_left_out_and_told(tmp_path, capsys, caplog):
+    messages = with_truth(6, "32FC1")
+    for at, (topic, log_ns, message) in enumerate(messages):
+        index = (log_ns - BEGIN_NS) // STEP_NS
+        if topic == "/depth_truth":
+            depth_m = {2: torch.full((64, 128), torch.nan), 3: torch.ones(32, 128)}.get(index)
+            if depth_m is not None:
+                messages[at] = (topic, log_ns, conversions.depth_image(depth_m, "32FC1", message.header))
+        elif topic == CAMERAS[0].image and index == 4:
+            messages[at] = (topic, log_ns, bytes(serialize(message, IMAGE))[:60])
+        if topic.startswith("/rig/right"):
+            message.header.stamp.nanosec += 1_000_000
+    command = ["eval", str(write(tmp_path / "bag", messages)), "--truth", "/depth_truth", "--tolerance", "0.002"]
+    assert main([*command, "--out", str(tmp_path / "out")]) == 0
+    results = json.loads((tmp_path / "out/eval.json").read_text())["results"]
+    assert [result["case"] for result in results] == ["0.100 s", "0.500 s"]
+    assert "left out: 1, the first at 0.200 s: /depth_truth has no known depth" in caplog.text
+    assert "0.300 s: /depth_truth is 128x32 but the rectified left image 128x64" in caplog.text
+    assert "0.400 s: the bytes of an image are no message" in caplog.text
+    assert main([*command[:-1], "2"]) == 2 and "--tolerance is 2; it must be from 0 to 1 s" in capsys.readouterr().err
 
 
 def test_mistakes_about_recorded_truth(bag, tmp_path, capsys):

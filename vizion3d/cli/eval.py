@@ -74,6 +74,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="of a recording: one camera, as for vizion3d bag, for a mono model",
     )
     truth.add_argument("--every", type=int, default=1, metavar="N", help="of a recording: only every so many-th pair")
+    truth.add_argument(
+        "--tolerance", type=float, default=0.0, metavar="S", help="of a recording: stamps that differ by no more are one moment"
+    )
     answer = parser.add_argument_group("answer")
     answer.add_argument(
         "--model",
@@ -144,8 +147,8 @@ def _judge(options: argparse.Namespace) -> Iterator[_Judged]:
     if recordings:
         _check_recording(options, recordings[0])
         return _judge_views(options) if options.mono else _judge_pairs(options, several=True)
-    if options.stereo or options.mono or options.every != 1:
-        raise InputError("--stereo, --mono and --every are for a recording")
+    if options.stereo or options.mono or options.every != 1 or options.tolerance:
+        raise InputError("--stereo, --mono, --every and --tolerance are for a recording")
     several = options.drawn is not None or any(Path(p).is_dir() or p.endswith((".yaml", ".yml")) for p in options.inputs)
     if not several and options.inputs and not options.truth:
         raise InputError("there is no truth to compare with; give --truth FILE")
@@ -178,6 +181,8 @@ def _check_recording(options: argparse.Namespace, path: str) -> None:
         )
     if options.every < 1:
         raise InputError(f"--every is {options.every}; it must be at least 1")
+    if not 0 <= options.tolerance <= 1:
+        raise InputError(f"--tolerance is {options.tolerance:g}; it must be from 0 to 1 s")
     if options.read_cases is None:
         raise InputError(f"{path} is a recording, and nothing that reads them is installed; give pairs of images")
     if options.mono and (options.stereo or options.window):
@@ -216,7 +221,7 @@ def _cases(options: argparse.Namespace, several: bool) -> Iterator[StereoCase]:
 
     cases: Iterator[StereoCase]
     if options.inputs and is_recording(Path(options.inputs[0])):
-        cases = options.read_cases(Path(options.inputs[0]), options.stereo, options.truth, options.every)
+        cases = options.read_cases(Path(options.inputs[0]), options.stereo, options.truth, options.every, options.tolerance)
     elif several:
         files = (pair for path in options.inputs for pair in find_pairs(path))
         cases = (pair.load() for pair in files)
@@ -321,7 +326,8 @@ def _judge_views(options: argparse.Namespace) -> Iterator[_Judged]:
     from vizion3d.evaluate.report import Result
 
     depth_of = _open_mono(options)
-    for case in options.read_views(Path(options.inputs[0]), options.mono, options.truth, options.every):
+    path = Path(options.inputs[0])
+    for case in options.read_views(path, options.mono, options.truth, options.every, options.tolerance):
         depth_m = depth_of(case)
         result = Result(case.name, options.model[0], evaluate_depth(depth_m, case.truth_m))
         yield _Judged(result, Errors.of_depth(depth_m, case.truth_m), None)

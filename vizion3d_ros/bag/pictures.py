@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import mimetypes
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from vizion3d_ros.messages import CompressedImage, Header, Time
 _BEGIN_NS = 1_000_000_000  # a stamp of 0 is none
 _STAMP_DIGITS = 18  # of names that are stamps in nanoseconds, as those of EuRoC
 _DEFAULT_HZ = 10.0
+_NAMED = 5  # of what is left out
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -45,21 +48,35 @@ class Pictures:
     rate_hz: float = 0.0
 
 
+def is_pictures(inputs: Sequence[Path]) -> bool:
+    """Whether an input is a film or a folder of pictures, and so no recording."""
+    place = inputs[0]
+    if len(inputs) > 1 or not place.is_dir():
+        return len(inputs) == 1 and _is_film(place)
+    return bool(named_pairs(place)) or any(path.suffix.lower() in PICTURES for path in place.iterdir())
+
+
+def _is_film(place: Path) -> bool:
+    return place.is_file() and (mimetypes.guess_type(place.name)[0] or "").startswith("video/")
+
+
 def recognise(inputs: Sequence[Path], calib: Sequence[str], numbers: Sequence[int] | None, rate_hz: float) -> Pictures | None:
     """The pictures that an input is; None if it is a recording.
 
     Raises:
         InputError: pairs without a calibration.
     """
+    if not is_pictures(inputs):
+        return None
     place = inputs[0]
-    is_film = place.is_file() and (mimetypes.guess_type(place.name)[0] or "").startswith("video/")
-    if len(inputs) > 1 or not (is_film or place.is_dir()):
-        return None
-    pairs = [] if is_film else named_pairs(place)
-    if not (is_film or pairs or any(path.suffix.lower() in PICTURES for path in place.iterdir())):
-        return None
+    pairs = named_pairs(place) if place.is_dir() else []
     if pairs and not calib:
         raise InputError(f"{place} holds pairs of pictures, and there is no depth without a calibration: give --calib FILE")
+    if pairs:
+        rest = {*place.rglob("*")} - {file for pair in pairs for file in pair}
+        if alone := sorted(file for file in rest if file.suffix.lower() in PICTURES):
+            names = ", ".join(str(file.relative_to(place)) for file in alone[:_NAMED]) + " ..." * (len(alone) > _NAMED)
+            _LOG.warning(f"pictures without a partner, {len(alone)}, are left out: {names}")
     return Pictures(place, bool(pairs), tuple(calib), None if numbers is None else (numbers[0], numbers[1]), rate_hz)
 
 

@@ -303,6 +303,7 @@ def _no_frame(bag: BagReader, cameras: Sequence[CameraTopics], seen: _Seen) -> s
     images = ", ".join(f"{count} on {camera.image}" for camera, count in zip(cameras, counts, strict=True))
     if not all(counts):
         return f"{bag.path} has no frame to work on in this time: images are {images}"
-    left, right = (np.frombuffer(images, np.int64)[1::2] for images in seen.images[:2])
-    off = _nearest(np.sort(right), int(left[0]), seen.tolerance_ns)
+    stamps = [np.frombuffer(images, np.int64)[1::2] for images in seen.images]
+    first, other = int(stamps[0][0]), min(stamps[1:], key=lambda others: len(np.intersect1d(stamps[0], others)))
+    off = _nearest(np.sort(other), first, seen.tolerance_ns)
     return f"{bag.path} has no pair of equal stamps (images are {images}; of the first {off}): give --tolerance SECONDS"

@@ -120,7 +120,8 @@ def _damage_reported(path: Path) -> Iterator[None]:
         raise
     except Exception as error:  # of every kind: damaged files fail anywhere in the parsers
         advice = "give the directory with its metadata.yaml, or a .db3, .mcap or .bag file"
-        raise InputError(f"{path} cannot be read as a recording ({error}); {advice}") from error
+        why = " ".join(str(error).split())  # of YAML in several lines
+        raise InputError(f"{path} cannot be read as a recording ({why}); {advice}") from error
 
 
 def _whole(path: Path) -> Path:
@@ -143,7 +144,7 @@ def _parts(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     metadata = path / "metadata.yaml"
-    files = sorted(file for file in path.iterdir() if file.suffix in (".db3", ".mcap"))
+    files = sorted(file for file in path.iterdir() if file.suffix in (".db3", ".mcap") and file.stat().st_size)
     if metadata.is_file():
         known = yaml.safe_load(metadata.read_text(encoding="utf-8"))["rosbag2_bagfile_information"]
         is_compressed = known.get("compression_mode", "").lower() not in ("", "none")

@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, TypeVar
 
 import numpy as np
 
 from vizion3d.bit_depth import Levels
-from vizion3d.errors import InputError
+from vizion3d.errors import InputError, Vizion3dError
 from vizion3d.evaluate import MonoCase, StereoCase
 from vizion3d.evaluate.maps import disparity_from_depth
 from vizion3d_ros import conversions, mono_frames, stereo_frames
@@ -22,10 +24,13 @@ from vizion3d_ros.bag.serialized import deserialize
 from vizion3d_ros.camera_topics import IMAGE_TYPE, CameraTopics
 from vizion3d_ros.settings import MonoFrameSettings
 
+_LOG = logging.getLogger(__name__)
 _DISPARITY_TYPE = "stereo_msgs/msg/DisparityImage"
 
 
-def recorded_cases(path: Path, stereo: Sequence[str], truth: str, every: int = 1) -> Iterator[StereoCase]:
+def recorded_cases(
+    path: Path, stereo: Sequence[str], truth: str, every: int = 1, tolerance_s: float = 0.0
+) -> Iterator[StereoCase]:
     """Read the pairs whose left image has a truth of the same stamp, one at a time.
 
     Args:
@@ -35,36 +40,96 @@ def recorded_cases(path: Path, stereo: Sequence[str], truth: str, every: int = 1
         truth: topic of the truth of the rectified left image: depth as Image, 32FC1 in metres or 16UC1 in millimetres, or
             DisparityImage.
         every: only every so many-th.
+        tolerance_s: stamps that differ by no more are one moment.
+
+    What cannot be used (damaged, of another size, no depth known) is left out and told in a warning.
 
     Raises:
-        InputError: there is no recording, no such topic, no pair with a truth, or the truth has another size or no depth.
+        InputError: there is no recording, no such topic, no pair with a truth, or none that can be used.
     """
     levels = Levels()
-    for frame in _frames(path, stereo, (), truth, every):
-        pair = stereo_frames.decode(frame.messages, levels, rectify=frame.is_raw)
-        _check_size(truth, frame.depth_m, pair.left, "the rectified left image")
-        truth_px = disparity_from_depth(np.where(np.isfinite(frame.depth_m), frame.depth_m, np.nan), pair.rig, truth)
-        yield StereoCase(frame.name, pair.left, pair.right, truth_px, None, pair.rig)
+
+    def case(frame: _Frame) -> StereoCase:
+        pair = stereo_frames.decode(frame.messages(), levels, rectify=frame.is_raw)
+        depth_m = frame.depth_m(pair.left, "the rectified left image")
+        truth_px = disparity_from_depth(np.where(np.isfinite(depth_m), depth_m, np.nan), pair.rig, truth)
+        return StereoCase(frame.name, pair.left, pair.right, truth_px, None, pair.rig)
+
+    yield from _usable(_frames(path, stereo, (), truth, every, tolerance_s), case)
 
 
-def recorded_views(path: Path, mono: Sequence[str], truth: str, every: int = 1) -> Iterator[MonoCase]:
+def recorded_views(path: Path, mono: Sequence[str], truth: str, every: int = 1, tolerance_s: float = 0.0) -> Iterator[MonoCase]:
     """Read the images of one camera that have a truth of the same stamp, one at a time; arguments as of `recorded_cases`."""
     levels, settings = Levels(), MonoFrameSettings()
-    for frame in _frames(path, (), mono, truth, every):
-        view = mono_frames.decode(frame.messages, levels)
-        _check_size(truth, frame.depth_m, view.rgb, "the image")
-        yield MonoCase(frame.name, view.rgb, frame.depth_m, view.camera(settings), view.trouble(settings))
+
+    def case(frame: _Frame) -> MonoCase:
+        view = mono_frames.decode(frame.messages(), levels)
+        depth_m = frame.depth_m(view.rgb, "the image")
+        return MonoCase(frame.name, view.rgb, depth_m, view.camera(settings), view.trouble(settings))
+
+    yield from _usable(_frames(path, (), mono, truth, every, tolerance_s), case)
 
 
-class _Frame(NamedTuple):
+@dataclass
+class _Frame:
+    """As it was recorded: bytes, which may be damaged."""
+
     name: str
-    messages: list[Any]
-    """Image and CameraInfo of each camera in turn."""
+    cdrs: list[bytes]
+    """The image of each camera, and the truth."""
+    kinds: list[str]
+    infos: list[Any]
     is_raw: bool
-    depth_m: np.ndarray
+    truth: str
+
+    def messages(self) -> list[Any]:
+        """Image and CameraInfo of each camera in turn. Raises InputError."""
+        images = [self._message(at) for at in range(len(self.infos))]
+        return [one for pair in zip(images, self.infos, strict=True) for one in pair]
+
+    def depth_m(self, rgb: np.ndarray, what: str) -> np.ndarray:
+        """(H, W) float64 true depth. Raises InputError if it is not of this picture's size, or unknown."""
+        depth_m = _depth(self._message(-1))
+        if depth_m.shape != rgb.shape[:2]:
+            sizes = [f"{m.shape[1]}x{m.shape[0]}" for m in (depth_m, rgb)]
+            raise InputError(f"{self.truth} is {sizes[0]} but {what} {sizes[1]}; they must be equal")
+        if not (np.isfinite(depth_m) & (depth_m > 0)).any():
+            raise InputError(f"{self.truth} has no known depth")
+        return depth_m
+
+    def _message(self, at: int) -> Any:
+        try:
+            return deserialize(self.cdrs[at], self.kinds[at])
+        except Exception as error:  # of every kind: damaged bytes fail anywhere
+            raise InputError(f"the bytes of an image are no message ({error})") from None
 
 
-def _frames(path: Path, stereo: Sequence[str], mono: Sequence[str], truth: str, every: int) -> Iterator[_Frame]:
+_Case = TypeVar("_Case")
+
+
+def _usable(frames: Iterator[_Frame], case: Callable[[_Frame], _Case]) -> Iterator[_Case]:
+    """The cases of those frames that can be used; what is wrong with the others is told, and raised if none can be."""
+    trouble: dict[str, list[str]] = {}  # which frames each is of
+    first: Vizion3dError | None = None
+    some = False
+    for frame in frames:
+        try:
+            made = case(frame)
+        except Vizion3dError as error:
+            first = first or error
+            trouble.setdefault(str(error), []).append(frame.name)
+            continue
+        some = True
+        yield made
+    if first and not some:
+        raise first
+    for text, names in trouble.items():
+        _LOG.warning(f"left out: {len(names)}, the first at {names[0]}: {text}")
+
+
+def _frames(
+    path: Path, stereo: Sequence[str], mono: Sequence[str], truth: str, every: int, tolerance_s: float
+) -> Iterator[_Frame]:
     """The frames that have a truth."""
     with closing(BagReader(path)) as bag:
         kinds = {name: topic.type_name for name, topic in bag.topics.items()}
@@ -77,22 +142,14 @@ def _frames(path: Path, stereo: Sequence[str], mono: Sequence[str], truth: str, 
         if truth in (camera.image for camera in cameras):
             raise InputError(f"{truth} is an image of the camera and given as its truth; give the topic of its depth")
         topics = (*cameras, CameraTopics(truth, "", False))
-        plan = make_plan(bag, topics, every=every)
+        plan = make_plan(bag, topics, every=every, tolerance_ns=round(tolerance_s * 1e9))
         if not mono:
             plan.require_infos(cameras, path)
         infos, is_raw = [*plan.info_messages(), None], any(camera.is_raw for camera in cameras)
         for row, cdrs in images_of(bag, topics, plan.frames):
-            *images, true = (deserialize(cdr, kinds[one.image]) for cdr, one in zip(cdrs, topics, strict=True))
-            which = plan.frames[row, :, INFO].tolist()
-            messages = [one for image, at in zip(images, which, strict=False) for one in (image, infos[at])]
+            of_images = [infos[at] for at in plan.frames[row, : len(cameras), INFO].tolist()]
             name = f"{(int(plan.frames[row, 0, LOG]) - plan.begin_ns) / 1e9:.3f} s"
-            yield _Frame(name, messages, is_raw, _depth(true))
-
-
-def _check_size(truth: str, depth_m: np.ndarray, rgb: np.ndarray, what: str) -> None:
-    if depth_m.shape != rgb.shape[:2]:
-        sizes = [f"{m.shape[1]}x{m.shape[0]}" for m in (depth_m, rgb)]
-        raise InputError(f"{truth} is {sizes[0]} but {what} {sizes[1]}; they must be equal")
+            yield _Frame(name, cdrs, [kinds[one.image] for one in topics], of_images, is_raw, truth)
 
 
 def _depth(message: Any) -> np.ndarray:

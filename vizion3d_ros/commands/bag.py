@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _NAMED = 5  # of what is skipped; all of it is in depth.json
+_LEAST_HZ = 0.001
 _MOST = 1e9  # of every number: seconds that nanoseconds of 64 bits can hold
 
 
@@ -147,9 +148,12 @@ def run(arguments: argparse.Namespace) -> int:
         return _merge(arguments)
     _check_numbers(arguments)
     if arguments.list:
+        from vizion3d_ros.bag.pictures import is_pictures
         from vizion3d_ros.doctor.overview import overview
 
         paths = [Path(name) for name in arguments.inputs]
+        if is_pictures(paths):
+            raise InputError(f"{paths[0]} is pictures or a film, and --list is for recordings; give --calib FILE and --out DIR")
         print(overview(paths, arguments.stereo, arguments.mono, arguments.calib_out))
         return 0
     return _record(arguments)
@@ -159,6 +163,8 @@ def _check_numbers(arguments: argparse.Namespace) -> None:
     for name, least in (("every", 1), ("jobs", 1), ("segment", 0), ("start", 0), ("tolerance", 0), ("rate", 0)):
         if not least <= getattr(arguments, name) <= _MOST:
             raise InputError(f"--{name} is {getattr(arguments, name):g}; it must be at least {least}, and {_MOST:g} at most")
+    if 0 < arguments.rate < _LEAST_HZ:
+        raise InputError(f"--rate is {arguments.rate:g}; it must be at least {_LEAST_HZ:g}, or 0 for that of the film")
     if unknown := [form for form in arguments.forms if form not in ("png", "ply", "npz")]:
         raise InputError(f"--as {','.join(unknown)}: there is no such form; there are png, ply and npz")
     if arguments.ray and arguments.jobs > 1:

@@ -25,16 +25,16 @@ def _read_pairs(path: Path, left: str, right: str, most: int) -> Any:
     return read_pairs(path, left, right, most)
 
 
-def _read_cases(path: Path, stereo: Sequence[str], truth: str, every: int) -> Any:
+def _read_cases(path: Path, stereo: Sequence[str], truth: str, every: int, tolerance_s: float) -> Any:
     with _told("rosbags"):
         from vizion3d_ros.bag.truth import recorded_cases
-    return recorded_cases(path, stereo, truth, every)
+    return recorded_cases(path, stereo, truth, every, tolerance_s)
 
 
-def _read_views(path: Path, mono: Sequence[str], truth: str, every: int) -> Any:
+def _read_views(path: Path, mono: Sequence[str], truth: str, every: int, tolerance_s: float) -> Any:
     with _told("rosbags"):
         from vizion3d_ros.bag.truth import recorded_views
-    return recorded_views(path, mono, truth, every)
+    return recorded_views(path, mono, truth, every, tolerance_s)
 
 
 def _examine(path: Path | None, left: str, right: str, seconds: float) -> tuple[str, bool]:
