@@ -145,11 +145,11 @@ def _reason_without_answer(half: np.ndarray, nearest: np.ndarray) -> np.ndarray:
 
 def _background(half: np.ndarray) -> np.ndarray:
     """Unanswered pixels get the smaller one of the nearest disparities in their row; 0 stays where there is none."""
-    columns = np.arange(half.shape[1])
-    before = np.maximum.accumulate(np.where(half > 0, columns, -1), axis=1)
-    after = np.minimum.accumulate(np.where(half > 0, columns, half.shape[1])[:, ::-1], axis=1)[:, ::-1]
-    either = (np.where(before < 0, after, before), np.where(after == half.shape[1], before, after))
-    return np.minimum(*(np.take_along_axis(half, index.clip(0, half.shape[1] - 1), axis=1) for index in either))
+    positions, known = np.arange(half.size).reshape(half.shape), half > 0
+    before = np.maximum.accumulate(np.where(known, positions, positions[:, :1]), axis=1)
+    after = np.minimum.accumulate(np.where(known, positions, positions[:, -1:])[:, ::-1], axis=1)[:, ::-1]
+    on_left, on_right = half.take(before), half.take(after)
+    return np.where((on_left > 0) & (on_right > 0), np.minimum(on_left, on_right), np.maximum(on_left, on_right))
 
 
 def _is_flat(image: np.ndarray) -> np.ndarray:

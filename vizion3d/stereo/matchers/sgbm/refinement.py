@@ -31,12 +31,10 @@ def refine(disparity: np.ndarray, left: np.ndarray, seen: np.ndarray) -> np.ndar
     here = left.astype(np.float32)
     difference = seen - here
     gradient = cv2.Sobel(here, cv2.CV_32F, 1, 0, ksize=1, scale=0.5)
-    step = _covariance(gradient, difference) / (_covariance(gradient, gradient) + _NOISE)
-    step[np.abs(step) > _MAX_STEP_PX] = 0
+    mean_gradient = cv2.blur(gradient, _WINDOW)
+    covariance = cv2.blur(gradient * difference, _WINDOW) - mean_gradient * cv2.blur(difference, _WINDOW)
+    variance = cv2.blur(gradient * gradient, _WINDOW) - mean_gradient * mean_gradient
+    step = covariance / (variance + _NOISE)  # brightness that differs by a constant leaves it alone
+    step *= np.abs(step) <= _MAX_STEP_PX
     columns = np.maximum(np.arange(disparity.shape[1], dtype=np.float32), _MIN_DISPARITY_PX)
     return np.minimum(np.maximum(disparity + step, _MIN_DISPARITY_PX), columns)
-
-
-def _covariance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Of two (h, w) float32 maps in the window around each pixel; brightness that differs by a constant leaves it alone."""
-    return cv2.blur(a * b, _WINDOW) - cv2.blur(a, _WINDOW) * cv2.blur(b, _WINDOW)
