@@ -40,6 +40,10 @@ class Manager:
         """Ask for a transition by its number; whether it succeeded."""
         return self._call(ChangeState, ChangeState.Request(transition=Transition(id=transition))).success
 
+    def bring_up(self) -> bool:
+        """Configure and activate; whether both succeeded."""
+        return self.change(Transition.TRANSITION_CONFIGURE) and self.change(Transition.TRANSITION_ACTIVATE)
+
     def state(self) -> int:
         """Number of the state."""
         return self._call(GetState, GetState.Request()).current_state.id

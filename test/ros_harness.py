@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import rclpy
 from builtin_interfaces.msg import Time
 from rclpy.context import Context
@@ -231,6 +232,15 @@ class StereoSource:
             self.send(messages)
             self._ros.wait_for(lambda stamp=stamp: all(stamp in by_stamp(answer) for answer in answers), f"answers to {stamp}")
         return set(pairs)
+
+
+def installed_program(package: str, program: str) -> Path:
+    """A program of a ROS package; the test is skipped where that is not installed."""
+    packages = pytest.importorskip("ament_index_python.packages", reason="ament_index_python is not installed")
+    try:
+        return Path(packages.get_package_prefix(package)) / "lib" / package / program
+    except (packages.PackageNotFoundError, OSError):  # OSError: no ROS is sourced
+        pytest.skip(f"{package} is not installed")
 
 
 def make_header(stamp_ns: int, frame_id: str = "left_optical") -> Header:

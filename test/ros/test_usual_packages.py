@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
-from ros_harness import by_stamp, make_header
+from ros_harness import by_stamp, installed_program, make_header
 from sensor_msgs.msg import Image, PointCloud2
 
 from vizion3d.lifting import MonoDepthEstimator
@@ -147,11 +147,7 @@ def test_every_image_of_ours_goes_through_cv_bridge(rig, frame, vits_file, depth
 
 def test_the_cloud_of_depth_image_proc_is_ours(ros):
     """Where ROS is installed as a whole; not seen to run yet."""
-    packages = pytest.importorskip("ament_index_python.packages", reason="ament_index_python is not installed")
-    try:
-        program = Path(packages.get_package_prefix("depth_image_proc")) / "lib/depth_image_proc/point_cloud_xyz_node"
-    except (packages.PackageNotFoundError, OSError):  # OSError: no ROS is sourced
-        pytest.skip("depth_image_proc is not installed")
+    program = installed_program("depth_image_proc", "point_cloud_xyz_node")
     ours, theirs = (ros.listen(topic, PointCloud2) for topic in ("points2", "theirs"))
     ros.start("demo.synthetic_camera_node", parameters={"width": 320, "height": 240, "focal_length": 260.0, "rate": 2.0})
     ros.start_stereo_node()
