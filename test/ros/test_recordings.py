@@ -336,9 +336,10 @@ def test_a_recording_that_was_cut_off_is_used_up_to_there(tmp_path, capsys):
                 list(reader.recorded(reader.topics))
 
 
-def test_a_disc_that_is_full_costs_the_file_at_work(bag, tmp_path, capsys):
+@pytest.mark.parametrize("limit", [100_000, 3_000], ids=["in the middle", "at the first byte"])
+def test_a_disc_that_is_full_costs_the_file_at_work(bag, tmp_path, capsys, limit):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
     try:
         line = told(capsys, bag, "--out", tmp_path / "out", "--only", "depth", "--copy-inputs", "--segment", 4)
     finally:
@@ -405,6 +406,25 @@ def test_several_processes_write_the_same_and_do_again_what_a_killed_one_was_at(
     assert run(bag, "--out", tmp_path / "two", *options, "--jobs", 2) == 0
     assert "a process was killed; what it was at is done again" in caplog.text
     assert files(tmp_path / "two") == files(tmp_path / "one")
+
+
+def test_ctrl_c_while_processes_start_is_no_death(bag, tmp_path, capsys, caplog):
+    before = {*multiprocessing.active_children()}  # of other tests
+
+    def interrupt() -> None:
+        wait_s = time.monotonic() + 60
+        while not (children := {*multiprocessing.active_children()} - before) and time.monotonic() < wait_s:
+            time.sleep(0.001)
+        for pid in (*(child.pid for child in children), os.getpid()):  # as a terminal does
+            os.kill(pid, signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    options = ("--segment", 3, "--only", "depth")
+    assert run(bag, "--out", tmp_path / "out", *options, "--jobs", 2) == 130
+    thread.join()
+    assert "was killed" not in caplog.text and "go on with --resume" in capsys.readouterr().err
+    assert 0 < len(read(tmp_path / "out", ("/rig/depth/image_rect",))) < 6
 
 
 def test_a_file_that_is_gone_is_made_again_and_missed_by_merge(bag, whole, tmp_path, capsys):

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
@@ -20,7 +19,7 @@ from vizion3d_ros.bag.pipelines import Pipeline
 from vizion3d_ros.bag.plan import INFO, LOG, FrameFinder, Skipped
 from vizion3d_ros.bag.reader import BagReader
 from vizion3d_ros.bag.serialized import deserialize
-from vizion3d_ros.bag.writer import SegmentWriter
+from vizion3d_ros.bag.writer import SegmentWriter, told
 
 
 @dataclass
@@ -84,7 +83,7 @@ def make_segment(
         InputError: the recording cannot be read any more, or nothing can be written.
     """
     report = SegmentReport(seconds=dict.fromkeys(("reading", "estimating", "writing"), 0.0))
-    with _told(folder):
+    with told(folder):
         writer: SegmentWriter | FileWriter = (
             FileWriter(folder, index, job.forms)
             if job.forms
@@ -95,7 +94,7 @@ def make_segment(
             stages = ahead(_estimated(ahead(_decoded(job, index, pipeline, bag, report)), pipeline, report))
             with closing(stages):  # type: ignore[type-var]
                 for item in stages:
-                    with _told(folder), _timed(report, "writing"):
+                    with told(folder), _timed(report, "writing"):
                         _write(item, job, pipeline, writer, bag, report)
                     if isinstance(item, _Frame):
                         on_frame()
@@ -103,7 +102,7 @@ def make_segment(
                         break
         rows = job.rows(index)
         report.whole = report.frames + len(report.skipped) == rows.stop - rows.start
-        with _told(folder):
+        with told(folder):
             report.metadata = writer.finish()
     except BaseException:
         writer.abort()
@@ -198,16 +197,3 @@ def _timed(report: SegmentReport, stage: str) -> Iterator[None]:
     since_s = time.perf_counter()
     yield
     report.seconds[stage] += time.perf_counter() - since_s
-
-
-@contextmanager
-def _told(folder: Path) -> Iterator[None]:
-    """What the disc says, in one sentence."""
-    try:
-        yield
-    except Vizion3dError:
-        raise
-    except (OSError, sqlite3.Error) as error:
-        raise InputError(
-            f"cannot write to {folder}: {error}; the files that are there are whole: make room and go on with --resume"
-        ) from error

@@ -13,9 +13,10 @@ import shutil
 import signal
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from vizion3d_ros.bag.job import Job
 from vizion3d_ros.bag.on_ray import make_on_ray
 from vizion3d_ros.bag.pipelines import Pipeline, open_pipeline
 from vizion3d_ros.bag.segment import SegmentReport, make_segment
-from vizion3d_ros.bag.writer import UNFINISHED, check_new, write_metadata, write_whole
+from vizion3d_ros.bag.writer import UNFINISHED, check_new, told, write_metadata, write_whole
 
 STATE = "depth.json"
 _TRIES = 3
@@ -94,8 +95,9 @@ class Output:
     def add(self, index: int, report: SegmentReport) -> None:
         """Take a segment whose file is there, and tell it to those who read."""
         self.segments[index] = report
-        self.save()
-        self.write_metadata()
+        with told(self.folder):
+            self.save()
+            self.write_metadata()
 
     def save(self) -> None:
         """Write what is known."""
@@ -218,7 +220,8 @@ def _work_in_processes(
             while waiting and not stop() and len(at_work) < jobs:
                 if not idle:
                     here, there = context.Pipe()
-                    context.Process(target=_serve, args=(there, job, output.folder), daemon=True).start()
+                    with _interrupts_held():
+                        context.Process(target=_serve, args=(there, job, output.folder), daemon=True).start()
                     there.close()
                     idle.append(here)
                 with suppress(BrokenPipeError):  # of one that died idle, which is noticed below
@@ -237,6 +240,17 @@ def _work_in_processes(
     finally:
         for connection in (*idle, *at_work):
             connection.close()  # which ends the process
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Processes that are started here get no Ctrl-C before they ask for it: it would end them while they import."""
+    resource_tracker.ensure_running()  # whose start lets through again what it holds
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _answer(connection: Connection) -> SegmentReport | None:
@@ -263,6 +277,7 @@ def _serve(connection: Connection, job: Job, folder: Path) -> None:
     """Make segments in a process of its own until the other end of the connection is closed."""
     stopped = threading.Event()
     signal.signal(signal.SIGINT, lambda *_: stopped.set())  # which a terminal sends to all
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     parent = multiprocessing.parent_process()
     set_threads(job.settings.threads)
     pipeline = open_pipeline(job.settings)

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import yaml
 
-from vizion3d.errors import InputError
+from vizion3d.errors import InputError, Vizion3dError
 from vizion3d_ros.bag.serialized import serialize, typestore
 
 STORAGES = ("mcap", "sqlite3")
@@ -129,8 +131,22 @@ class SegmentWriter:
 
     def abort(self) -> None:
         """Leave nothing behind."""
-        self._writer.abort()
+        with suppress(OSError):  # of a full disc, which has been told
+            self._writer.abort()
         shutil.rmtree(self._place, ignore_errors=True)
+
+
+@contextmanager
+def told(folder: Path) -> Iterator[None]:
+    """What the disc says, in one sentence."""
+    try:
+        yield
+    except Vizion3dError:
+        raise
+    except (OSError, sqlite3.Error) as error:
+        raise InputError(
+            f"cannot write to {folder}: {error}; the files that are there are whole: make room and go on with --resume"
+        ) from error
 
 
 def write_metadata(folder: Path, segments: Sequence[Mapping[str, Any]]) -> None:

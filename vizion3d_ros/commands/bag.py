@@ -307,7 +307,7 @@ def _summarise(plan: Plan, reports: Sequence[SegmentReport], progress: Any, argu
     for report in reports:
         seconds.update(report.seconds)
     stages = ", ".join(f"{stage} {value:.1f} s" for stage, value in seconds.items())
-    print(f"{frames} frames in {arguments.out}; {progress.rate_text()} ({stages})")
+    print(f"{frames} frames in {arguments.out}; {progress.rate_text()}" + (f" ({stages})" if stages else ""))
     if skipped:
         print(f"left out: {len(skipped)}" + (f", the first {_NAMED} of them" if len(skipped) > _NAMED else ""))
         for one in skipped[:_NAMED]:
