@@ -26,6 +26,7 @@ import torch
 pytest.importorskip("rosbags")
 
 from rosbags import rosbag1, rosbag2
+from rosbags.convert.converter import LATCH
 from rosbags.typesys import Stores, get_typestore
 
 from vizion3d.calibration_files import load_calibration, load_calibrations
@@ -91,6 +92,7 @@ def write(
     storage: str = "MCAP",
     compression: rosbag2.CompressionMode = rosbag2.CompressionMode.NONE,
     types: dict[str, str] | None = None,
+    latched: str = "",
 ) -> Path:
     """A rosbag2 recording; bytes are written as they are, as images unless `types` says otherwise, and of a type no message."""
     store = get_typestore(Stores.ROS2_HUMBLE)
@@ -103,7 +105,8 @@ def write(
             is_type = isinstance(message, type)
             kind = (types or {}).get(topic, IMAGE) if is_bytes else type_name(message if is_type else type(message))
             if topic not in connections:
-                connections[topic] = writer.add_connection(topic, kind, typestore=store)
+                qos = LATCH if topic == latched else ()
+                connections[topic] = writer.add_connection(topic, kind, typestore=store, offered_qos_profiles=qos)
             if not is_type:
                 writer.write(connections[topic], log_ns, message if is_bytes else bytes(serialize(message, kind)))
     return path
@@ -243,6 +246,18 @@ def test_a_stretch_of_it(bag, tmp_path):
     names = {"/new/reason", "/new/depth/image_rect", "/new/depth/camera_info"}
     assert {topic for topic, _, _ in made} - names == {topic for topic, _, _ in read(bag)}
     assert [stamp_of(cdr) - BEGIN_NS for topic, _, cdr in made if topic == "/new/reason"] == [STEP_NS, 3 * STEP_NS, 5 * STEP_NS]
+    copied = [stamp_of(cdr) - BEGIN_NS for topic, _, cdr in made if topic == CAMERAS[0].image]
+    assert copied == [i * STEP_NS for i in range(1, 6)]
+
+
+def test_what_was_said_once_is_copied_into_a_stretch(tmp_path):
+    messages = [("/tf_static", BEGIN_NS, bytes(serialize(header(0), "std_msgs/msg/Header"))), *pairs(6)]
+    bag = write(tmp_path / "bag", messages, types={"/tf_static": "std_msgs/msg/Header"}, latched="/tf_static")
+    for name, jobs in (("a", ("--segment", 1)), ("b", ())):
+        assert run(bag, "--out", tmp_path / name, "--start", 0.3, "--copy-inputs", "--only", "reason", *jobs) == 0
+    made = read(tmp_path / "a")
+    assert made[0] == ("/tf_static", BEGIN_NS + 300_000_000, messages[0][2])  # where a player begins
+    assert len([one for one in made if one[0] == "/tf_static"]) == 1 and sorted(made) == sorted(read(tmp_path / "b"))
 
 
 def test_copies_are_what_was_recorded_in_whatever_files(bag, tmp_path):
@@ -334,6 +349,19 @@ def test_a_recording_that_was_cut_off_is_used_up_to_there(tmp_path, capsys):
             assert reader.topics[CAMERAS[0].image].qos == BagReader(out).topics[CAMERAS[0].image].qos
             with pytest.raises(InputError, match=f"{file} was cut off while it was recorded, .* s from its beginning"):
                 list(reader.recorded(reader.topics))
+
+
+def test_a_file_that_was_cut_off_before_its_first_message_costs_no_other(bag, whole, tmp_path, capsys):
+    """As a recorder leaves it that was killed just after it began the next file."""
+    pytest.importorskip("mcap")
+    path = tmp_path / "bag"
+    path.mkdir()
+    content = (bag / "bag.mcap").read_bytes()
+    (path / "a.mcap").write_bytes(content[:400])
+    (path / "b.mcap").write_bytes(content)
+    assert run(path, "--out", tmp_path / "out", "--segment", 2) == 1
+    assert f"{path / 'a.mcap'} was cut off before the first message was whole" in capsys.readouterr().err
+    assert files(tmp_path / "out") == files(whole)
 
 
 @pytest.mark.parametrize("limit", [100_000, 3_000], ids=["in the middle", "at the first byte"])

@@ -23,6 +23,10 @@ def is_cut(path: Path) -> bool:
         return begins and file.read() != _MAGIC
 
 
+class NothingWholeError(InputError):
+    """A file was cut off before the first message."""
+
+
 class _Piece(NamedTuple):
     """A chunk, or a message outside of any, and between which log stamps its messages are, both included."""
 
@@ -73,7 +77,7 @@ class CutMcapReader:
             if stamps:
                 self._pieces.append(_Piece(min(stamps), max(stamps), offset))
         if not self._pieces:
-            raise InputError(f"{self._path} was cut off before the first message was whole ({self._damage})")
+            raise NothingWholeError(f"{self._path} was cut off before the first message was whole ({self._damage})")
         self._pieces.sort()
         self.connections = [
             _connection(channel, schemas.get(channel.schema_id), counts[id_], self) for id_, channel in channels.items()

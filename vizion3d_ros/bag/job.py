@@ -89,8 +89,8 @@ class Job:
     def copied_span_ns(self, segment: int) -> tuple[int | None, int | None]:
         """Between which log stamps messages are copied into a segment, the last one excluded; None is without end."""
         first, last = (
-            int(self.plan.frames[row, 0, LOG]) if 0 < row < self.frame_count else None
-            for row in (self.rows(segment).start, self.rows(segment).stop)
+            int(self.plan.frames[row, 0, LOG]) if 0 < row < self.frame_count else end_ns
+            for row, end_ns in zip((self.rows(segment).start, self.rows(segment).stop), self.plan.span_ns, strict=True)
         )
         return first, last
 
@@ -102,6 +102,7 @@ class Job:
             "settings": dataclasses.asdict(self.settings),
             "outputs": self.outputs,
             "copies": self.copies,
+            "copied_span_ns": self.plan.span_ns if self.copies else None,
             "storage": self.storage,
             "compress": self.compress,
             "forms": self.forms,

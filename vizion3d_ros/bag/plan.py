@@ -52,6 +52,7 @@ class Plan:
         infos: every CameraInfo that differs by more than its stamp, in CDR.
         begin_ns: log stamp of the beginning of the recording.
         skipped: what comes to nothing, in the order of time.
+        span_ns: between which log stamps the recording was asked for, the last one excluded; None is without end.
         damage: why the recording cannot be read beyond these frames; "" if it can.
     """
 
@@ -60,6 +61,7 @@ class Plan:
     begin_ns: int
     skipped: tuple[Skipped, ...] = ()
     damage: str = ""
+    span_ns: tuple[int | None, int | None] = (None, None)
 
     @cached_property
     def digest(self) -> str:
@@ -130,7 +132,8 @@ def make_plan(
                 kept[row] = False
                 skipped.append(Skipped((int(frames[row, index, LOG]) - bag.begin_ns) / 1e9, str(error)))
     frames = frames[kept]
-    return Plan(frames, infos, bag.begin_ns, tuple(sorted(skipped)), seen.damage)
+    span_ns = (start_ns if start_s else None, stop_ns)
+    return Plan(frames, infos, bag.begin_ns, tuple(sorted(skipped)), seen.damage, span_ns)
 
 
 def images_of(bag: BagReader, cameras: Sequence[CameraTopics], frames: np.ndarray) -> Iterator[tuple[int, list[bytes]]]:

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from vizion3d.errors import DependencyError, InputError
-from vizion3d_ros.bag.cut_mcap import CutMcapReader, is_cut
+from vizion3d_ros.bag.cut_mcap import CutMcapReader, NothingWholeError, is_cut
 from vizion3d_ros.bag.rosbag1 import Rosbag1Reader
 
 
@@ -57,15 +57,21 @@ class BagReader:
             from rosbags.rosbag2 import Reader
         except ImportError as error:
             raise DependencyError("reading bags needs the package rosbags: pip install rosbags") from error
-        paths = list(dict.fromkeys(map(_whole, (path, *further))))
+        paths = list({one.resolve(): one for one in map(_whole, (path, *further))}.values())
         self.path = paths[0]
         self._readers: list[Any] = []
+        self._lost: NothingWholeError | None = None
         for one in paths:
             with _damage_reported(one):
                 for part in _parts(one):
                     reader = _kind(part, Reader)(part)
-                    reader.open()
-                    self._readers.append(reader)
+                    try:
+                        reader.open()
+                        self._readers.append(reader)
+                    except NothingWholeError as error:  # of which the other files know nothing
+                        self._lost = error
+        if self._lost and not self._readers:
+            raise self._lost
         connections = sorted((c for reader in self._readers for c in reader.connections), key=lambda c: c.topic)
         self.connections = {connection.topic: connection for connection in reversed(connections)}
         starts, ends = zip(*((reader.start_time, reader.end_time) for reader in self._readers), strict=True)
@@ -101,6 +107,8 @@ class BagReader:
             ]
             for connection, log_ns, cdr in heapq.merge(*parts, key=lambda message: message[1]):
                 yield connection.topic, log_ns, cdr
+        if self._lost and (stop_ns is None or stop_ns > self.end_ns):
+            raise self._lost
 
     def name_of(self, log_ns: int) -> str:
         """What files of a frame are called."""

@@ -119,6 +119,10 @@ def _read(job: Job, index: int, bag: BagReader) -> Generator[_Copied | _Frame, N
     end = None if last is None else max(last, finder.end_ns)
     wanted = {camera.image for camera in job.cameras} | {*job.copies}
     try:
+        if index == 0 and job.copies and first is not None:  # what was said once before, as /tf_static
+            latched = [topic for topic in job.copies if bag.topics[topic].is_latched]
+            for topic, _, cdr in bag.recorded(latched, None, first):
+                yield _Copied(topic, first, cdr)
         for topic, log_ns, cdr in bag.recorded(wanted, begin, end):
             if topic in job.copies and (first is None or first <= log_ns) and (last is None or log_ns < last):
                 yield _Copied(topic, log_ns, cdr)

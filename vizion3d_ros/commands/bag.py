@@ -107,7 +107,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="depth,disparity,points,... (default: all), and depth/color,..., which show the others",
     )
     write.add_argument("--namespace", default="", metavar="NS", help="of the new topics (default: that of the cameras)")
-    write.add_argument("--copy-inputs", action="store_true", help="write all topics of the input as well")
+    write.add_argument(
+        "--copy-inputs", action="store_true", help="write all topics of the input as well, from --start to --end"
+    )
     write.add_argument("--storage", choices=("mcap", "sqlite3"), default="mcap", help="(default: %(default)s)")
     write.add_argument("--compress", choices=("zstd",), help="smaller and slower")
     write.add_argument(
@@ -240,7 +242,7 @@ def _record(arguments: argparse.Namespace) -> int:
     output = Output.resume(arguments.out, job) if arguments.resume else Output.begin(arguments.out, job)
     _announce(job, pipeline.describe(), segments, arguments)
     stop = _Stop()
-    done = sum(report.frames + len(report.skipped) for report in output.segments.values())
+    done = sum(report.frames + len(report.skipped) for index, report in output.segments.items() if index in segments)
     total = sum(job.rows(index).stop - job.rows(index).start for index in segments)
     with Progress(total, done) as progress, stop:
         work(
@@ -289,7 +291,8 @@ def _announce(job: Job, model: str, segments: Sequence[int], arguments: argparse
     part = f"part {arguments.shard[0]} of {arguments.shard[1]}: " if arguments.shard[1] > 1 else ""
     print(f"{part}{frames} frames of {images}, {job.size_wh[0]}x{job.size_wh[1]}, {model}")
     about = f"about {megabytes(total)}{' before compression' if job.compress or job.forms else ''}"
-    print(f"to {arguments.out}: {', '.join(job.outputs.values())}; {about}, {short_name(largest)} the most of it")
+    copies = f", and copies of {len(job.copies)} topics" if job.copies else ""
+    print(f"to {arguments.out}: {', '.join(job.outputs.values())}; {about}, {short_name(largest)} the most of it{copies}")
     free = shutil.disk_usage(arguments.out).free
     if total > free and not (job.compress or job.forms):
         _LOG.warning(
