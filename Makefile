@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-# One word each: setup, demo, demo-mono, test, test-slow, check, bench, accuracy, config. All but setup run it first.
+# One word each: setup, demo, demo-mono, test, test-slow, check, bench, accuracy, config, pictures. All but setup run it first.
 PYTHON ?= python3
 EXTRAS ?= ros,bag,dev
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo demo-mono test test-slow check bench accuracy config clean
+.PHONY: setup demo demo-mono test test-slow check bench accuracy config pictures clean
 
 setup: $(READY)
 
@@ -59,6 +59,10 @@ config: $(READY)
 	$(BIN)/python -m vizion3d_ros.settings
 	$(BIN)/python -m vizion3d_ros.view.layout
 	$(BIN)/python -m vizion3d.weights.terms
+
+# docs/images, from drawn scenes.
+pictures: $(READY)
+	$(BIN)/python docs/pictures.py
 
 clean:
 	rm -rf $(VENV) build install log demo_out *.egg-info
