@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from vizion3d.errors import InputError
-from vizion3d.option_records import build, walk
+from vizion3d.option_records import build, value_of, walk
 from vizion3d.options import ProgramOptions
 from vizion3d_ros import mono_frames, stereo_frames
 from vizion3d_ros.parameters import OF_RCLPY
@@ -24,8 +24,9 @@ _TOPICS = {
     "stereo": (*stereo_frames.INPUTS, *stereo_frames.RAW_INPUTS, *stereo_frames.OUTPUTS, *stereo_frames.VIEWS, "/diagnostics"),
     "mono": (*mono_frames.INPUTS, *mono_frames.OUTPUTS, *mono_frames.VIEWS, "/diagnostics"),
 }
+_TYPE_NAMES = {bool: "true or false", int: "a whole number", str: "text"}
 _KEYS = ("kind", "namespace", "remappings", "parameters")
-_NAME = re.compile(r"[~/]?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
+_NAME = re.compile(r"(?!.*__)[~/]?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,10 @@ def read_rigs(path: str | Path) -> RigFile:
         raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+    except RecursionError:
+        raise InputError(f"{path} is not the YAML that is needed: something in it is too deep, or in itself") from None
+    except ValueError as error:  # of a date that there is not
+        raise InputError(f"{path} is not YAML: {error}") from None
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -110,30 +115,39 @@ def _rig(name: str, given: dict[str, Any]) -> Rig:
     where = f"rigs.{name}"
     _check_known(f"{where}.", given, _KEYS)
     kind = given.get("kind")
-    if kind not in _SETTINGS:
+    if kind not in tuple(_SETTINGS):  # which may be of any type
         raise InputError(f"{where}.kind is {kind!r}; it must be one of: {', '.join(_SETTINGS)}{_hint(kind, _SETTINGS)}")
     namespace = given.get("namespace", name)
     if not (namespace == "/" or (isinstance(namespace, str) and _NAME.fullmatch(namespace) and namespace[0] != "~")):
-        raise InputError(f"{where}.namespace is {namespace!r}; it must be words of letters, digits and _, such as /robot/front")
+        raise InputError(
+            f"{where}.namespace is {namespace!r}; it must be words of letters, digits and single _, such as /robot/front"
+        )
     remappings = _mapping(f"{where}.remappings", given.get("remappings", {}))
     _check_known(f"{where}.remappings.", remappings, _TOPICS[kind])
     for topic, target in remappings.items():
         if not (isinstance(target, str) and _NAME.fullmatch(target)):
             raise InputError(f"{where}.remappings.{topic} is {target!r}; it must be a topic, such as /camera/left/image_rect")
     parameters = _flat(_mapping(f"{where}.parameters", given.get("parameters", {})))
-    _check_parameters(f"{where}.parameters.", parameters, _SETTINGS[kind])
+    parameters = _checked_parameters(f"{where}.parameters.", parameters, _SETTINGS[kind])
     return Rig(name, kind, f"/{namespace.strip('/')}", remappings, parameters)
 
 
-def _check_parameters(where: str, given: dict[str, Any], settings: type[CommonSettings]) -> None:
+def _checked_parameters(where: str, given: dict[str, Any], settings: type[CommonSettings]) -> dict[str, Any]:
+    """Those of rclpy as they are, the others as the type that they have: YAML makes text of 1e3."""
     if "threads" in given:
         raise InputError(f"{where}threads is of the whole process; write it beside rigs, as threads")
     own = {name: value for name, value in given.items() if not name.startswith(OF_RCLPY)}
     _check_known(where, own, [name for name, _ in walk(settings)])
+    for name, value in given.items():
+        types = (str, bool, int) if name.startswith("qos_overrides.") else (bool,)
+        if name not in own and not isinstance(value, types):
+            raise InputError(f"{where}{name} is {value!r}; it must be {' or '.join(_TYPE_NAMES[one] for one in types)}")
     try:
-        build(settings, own)
+        built = build(settings, own)
     except InputError as error:
         raise InputError(f"{where}{error}") from None
+    values = {name: value_of(built, name) for name in own}
+    return given | {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 def _check_known(where: str, given: Collection[Any], known: Collection[str]) -> None:

@@ -49,6 +49,12 @@ def test_groups_dots_and_what_belongs_to_rclpy(tmp_path):
     }
 
 
+def test_numbers_are_numbers_however_yaml_reads_them(tmp_path):
+    (rig,) = read(tmp_path, STEREO % "parameters: {max_rate: 1e2, z_far: 20, sgbm: {max_disparity: 64}}").rigs
+    assert rig.parameters == {"max_rate": 100.0, "z_far": 20.0, "sgbm.max_disparity": 64}
+    assert isinstance(rig.parameters["z_far"], float)
+
+
 STEREO = "rigs: {front: {kind: stereo, %s}}"
 
 
@@ -64,6 +70,12 @@ STEREO = "rigs: {front: {kind: stereo, %s}}"
         ("rigs: {front: stereo}", "rigs.front is 'stereo'; it must be a mapping"),
         ("rigs: {front: {}}", "rigs.front.kind is None; it must be one of: stereo, mono"),
         ("rigs: {front: {kind: steroe}}", r"kind is 'steroe'; it must be one of: stereo, mono; did you mean stereo\?"),
+        ("rigs: {front: {kind: [stereo]}}", r"kind is \['stereo'\]; it must be one of: stereo, mono"),
+        ("rigs: {left__eye: {kind: mono}}", "namespace is 'left__eye'; it must be words of letters, digits and single _"),
+        (STEREO % "parameters: &own {sgbm: *own}", "something in it is too deep, or in itself"),
+        (STEREO % "parameters: {model: 2026-02-30}", "is not YAML: day is out of range"),
+        (STEREO % "parameters: {use_sim_time: 'on'}", "parameters.use_sim_time is 'on'; it must be true or false"),
+        (STEREO % "parameters: {qos_overrides: {/a: {depth: [5]}}}", r"depth is \[5\]; it must be text or true or false or"),
         (STEREO % "remapings: {}", r"rigs.front.remapings is not known; there are: kind, .*; did you mean remappings\?"),
         (STEREO % "namespace: a b", "rigs.front.namespace is 'a b'; it must be words"),
         (STEREO % "remappings: {left/image: /a}", r"remappings.left/image is not known.*did you mean left/image_r(ect|aw)\?"),
