@@ -26,6 +26,7 @@ from vizion3d.options import LAS2Options
 from vizion3d.stereo.matchers.agreement import sample_columns, visibility
 from vizion3d.stereo.matchers.blending import blend_neighbours
 from vizion3d.stereo.matchers.las2 import LAS2, SIZES, LAS2Matcher, load_las2, pad
+from vizion3d.stereo.matchers.las2.blocks import fold_norms
 from vizion3d.stereo.matchers.las2.model import correlation, read_scores
 
 # Of the largest value of each array, as the text that the golden vectors come with recommends.
@@ -47,6 +48,8 @@ def build(size: str) -> LAS2:
 
 
 def matcher(model: LAS2, check: bool = True) -> LAS2Matcher:
+    fold_norms(model)  # as `open_matcher` does, so that golden vectors hold for what runs
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in model.modules())
     return LAS2Matcher(runtime.load(model, "cpu"), "las2", LAS2Options(left_right_check=check))
 
 

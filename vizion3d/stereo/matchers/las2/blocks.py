@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Convolutional blocks that several parts of LAS2 share. All maps are (batch, channels, rows, columns).
 
-No convolution here has a bias, since most are followed by a norm. Batch norms are used with their running statistics.
+No convolution here has a bias, since most are followed by a norm. Batch norms are used with their running statistics,
+and `fold_norms` takes them away in what a matcher runs.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 def instance_norm(z: Tensor) -> Tensor:
@@ -35,6 +39,15 @@ def conv3(channels_in: int, channels_out: int, stride: int = 1) -> nn.Conv2d:
 def double(channels_in: int, channels_out: int) -> nn.ConvTranspose2d:
     """4x4 transposed convolution that doubles the size."""
     return nn.ConvTranspose2d(channels_in, channels_out, 4, stride=2, padding=1, bias=False)
+
+
+def fold_norms(network: nn.Module) -> None:
+    """Multiply each batch norm into the convolution before it, in place. In all blocks it follows that one as a child."""
+    for block in [*network.modules()]:
+        for (name, child), (norm_name, norm) in pairwise([*block.named_children()]):
+            if isinstance(norm, nn.BatchNorm2d) and isinstance(child, (nn.Conv2d, nn.ConvTranspose2d)):
+                setattr(block, name, fuse_conv_bn_eval(child, norm, transpose=isinstance(child, nn.ConvTranspose2d)))
+                setattr(block, norm_name, nn.Identity())
 
 
 class PartialConv(nn.Module):

@@ -11,6 +11,7 @@ from vizion3d.runtime import LoadedNetwork
 from vizion3d.stereo.matchers import Matches
 from vizion3d.stereo.matchers.agreement import visibility
 from vizion3d.stereo.matchers.framing import STRIDE, crop
+from vizion3d.stereo.matchers.las2.blocks import fold_norms
 from vizion3d.stereo.matchers.las2.checkpoint import load_las2
 from vizion3d.stereo.matchers.las2.model import MAX_DISPARITY
 from vizion3d.stereo.matchers.las2.padding import pad
@@ -68,5 +69,7 @@ class LAS2Matcher:
 def load(located: LocatedWeights, options: StereoOptions) -> LAS2Matcher:
     """A matcher with the weights in a file; see `open_matcher`."""
     name = str(located.path)
-    network = runtime.load(load_las2(located.path), options.device, options.precision, options.engine, name)
+    model = load_las2(located.path)
+    fold_norms(model)
+    network = runtime.load(model, options.device, options.precision, options.engine, name)
     return LAS2Matcher(network, name, options.las2)

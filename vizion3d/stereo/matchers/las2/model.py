@@ -86,10 +86,14 @@ def normalise(images: Tensor) -> Tensor:
 
 def correlation(left: Tensor, right: Tensor) -> Tensor:
     """Mean product of left and right features (B, C, h, w) at disparities 0 to 47: (B, 48, h, w), 0 outside the right image."""
-    width = left.shape[-1]
-    bordered = F.pad(right, (HYPOTHESES - 1, 0))
-    shifted = (bordered[..., HYPOTHESES - 1 - k :][..., :width] for k in range(HYPOTHESES))
-    return torch.stack([(left * other).mean(1) for other in shifted], 1)
+    batch, channels, height, width = left.shape
+    # Rows as products of matrices: all x of the left image, and one more, by all of the right one, nearest hypothesis first.
+    rows = F.pad(left / channels, (0, 1)).permute(0, 2, 3, 1)
+    columns = F.pad(right, (HYPOTHESES - 1, 0)).permute(0, 2, 1, 3)
+    products = (rows @ columns).flatten(2)
+    # Read with rows longer by one, each begins one column later: at the largest disparity of its x.
+    skewed = products[..., : width * (columns.shape[-1] + 1)].reshape(batch, height, width, -1)
+    return skewed[..., :HYPOTHESES].flip(-1).permute(0, 3, 1, 2)
 
 
 def read_scores(scores: Tensor) -> tuple[Tensor, Tensor]:
