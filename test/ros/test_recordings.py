@@ -229,10 +229,12 @@ def test_what_has_no_partner_and_what_cannot_be_read_is_left_out_and_named(tmp_p
     cdr[40:48] = b"\xff" * 8
     messages[at] = (*messages[at][:2], bytes(cdr))
     messages.append((CAMERAS[0].image, BEGIN_NS + 6 * STEP_NS, b"\x00\x01\x00\x00"))
+    messages.append((CAMERAS[0].info, BEGIN_NS + 6 * STEP_NS, bytes(serialize(messages[0][2], INFO))[:40]))
     path = write(tmp_path / "bag", messages)
     assert run(path, "--out", tmp_path / "out", "--only", "depth") == 0
     out = capsys.readouterr().out
-    assert "4 frames in" in out and "left out: 3" in out
+    assert "4 frames in" in out and "left out: 4" in out
+    assert "/rig/left/camera_info: the bytes of a CameraInfo are no message" in out
     assert "/rig/left/image_rect has no partner on /rig/right/image_rect: the nearest stamp is 100 ms" in out
     assert "0.100 s: " in out and "no message" in out
     stamps = [stamp_of(cdr) for _, _, cdr in read(tmp_path / "out", ("/rig/depth/image_rect",))]
@@ -362,6 +364,13 @@ def test_a_file_that_was_cut_off_before_its_first_message_costs_no_other(bag, wh
     assert run(path, "--out", tmp_path / "out", "--segment", 2) == 1
     assert f"{path / 'a.mcap'} was cut off before the first message was whole" in capsys.readouterr().err
     assert files(tmp_path / "out") == files(whole)
+
+
+@pytest.mark.parametrize(("mode", "told_so"), [("MESSAGE", "compression_mode: MESSAGE"), ("FILE", "unpack bag.db3.zstd")])
+def test_a_compressed_recording_needs_its_metadata(tmp_path, capsys, mode, told_so):
+    bag = write(tmp_path / "bag", pairs(1), "SQLITE3", rosbag2.CompressionMode[mode])
+    (bag / "metadata.yaml").unlink()
+    assert told_so in told(capsys, bag, "--out", tmp_path / "out")
 
 
 @pytest.mark.parametrize("limit", [100_000, 3_000], ids=["in the middle", "at the first byte"])

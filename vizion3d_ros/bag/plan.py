@@ -253,7 +253,14 @@ def _look_through(
             stamp_ns = stamp_of(cdr)
             for index in infos_of.get(topic, ()):
                 content = bytes(cdr[:4]) + bytes(cdr[12:])
-                seen.distinct_infos.setdefault(content, bytes(cdr))
+                if content not in seen.distinct_infos:
+                    try:
+                        deserialize(cdr, INFO_TYPE)
+                    except Exception as error:  # of every kind: damaged bytes fail anywhere
+                        why = f"{topic}: the bytes of a CameraInfo are no message ({error})"
+                        seen.skipped.append(Skipped((log_ns - bag.begin_ns) / 1e9, why))
+                        continue
+                    seen.distinct_infos[content] = bytes(cdr)
                 seen.infos[index].add(log_ns, stamp_ns, ids.setdefault(content, len(ids)))
             if topic in image_of and start_ns <= log_ns and (stop_ns is None or log_ns < stop_ns):
                 seen.images[image_of[topic]].extend((log_ns, stamp_ns))

@@ -17,6 +17,8 @@ from vizion3d.errors import DependencyError, InputError
 from vizion3d_ros.bag.cut_mcap import CutMcapReader, NothingWholeError, is_cut
 from vizion3d_ros.bag.rosbag1 import Rosbag1Reader
 
+_ZSTD = b"\x28\xb5\x2f\xfd"  # how its data begins, and no CDR
+
 
 @dataclass(frozen=True)
 class BagTopic:
@@ -106,6 +108,11 @@ class BagReader:
                 if (connections := [connection for connection in reader.connections if connection.topic in topics])
             ]
             for connection, log_ns, cdr in heapq.merge(*parts, key=lambda message: message[1]):
+                if cdr[:4] == _ZSTD:
+                    raise InputError(
+                        f"the messages of {self.path} are compressed, as only its metadata.yaml can say; bring that back, with "
+                        "compression_mode: MESSAGE and compression_format: zstd"
+                    )
                 yield connection.topic, log_ns, cdr
         if self._lost and (stop_ns is None or stop_ns > self.end_ns):
             raise self._lost
@@ -165,8 +172,10 @@ def _parts(path: Path) -> list[Path]:
                 f'{metadata} has no storage_identifier although the bag is compressed; write "mcap" or "sqlite3" there'
             )
     if not files:
+        packed = next(path.glob("*.zstd"), None)
+        advice = f"; unpack {packed.name} with zstd -d" if packed else ""
         raise InputError(
-            f"{path} holds no rosbag2 recording; give the directory with its metadata.yaml, or a .db3 or .mcap file"
+            f"{path} holds no rosbag2 recording; give the directory with its metadata.yaml, or a .db3 or .mcap file{advice}"
         )
     return files
 
