@@ -192,7 +192,7 @@ def _converted(name: str, value: Any, kind: type) -> Any:
     if kind is bool:
         if str(value) not in ("True", "False"):  # numpy's are fine
             raise InputError(f"{name} is {value!r}; it must be true or false")
-        return bool(value)
+        return str(value) == "True"
     number = finite_number(name, value)
     if kind is int and number != int(number):
         raise InputError(f"{name} is {number}; it must be a whole number")

@@ -38,6 +38,7 @@ def declare(node: Node, settings_type: type[T]) -> T:
 
     values = {}
     overrides: dict[str, Parameter] = node._parameter_overrides  # rclpy tells them nowhere else
+    check_qos({name: one.value for name, one in overrides.items() if name.startswith("qos_overrides.")})
     doubles = {one.name: one.value for one in as_doubles(settings_type, overrides.values()) if one is not overrides[one.name]}
     for name, field in walk(settings_type):
         metadata = field.metadata
@@ -64,6 +65,24 @@ def declare(node: Node, settings_type: type[T]) -> T:
     for sentence in unknown(overrides, [name for name, _ in walk(settings_type)]):
         node.get_logger().warning(sentence)
     return _build(settings_type, values)
+
+
+def check_qos(overrides: dict[str, Any]) -> None:
+    """Refuse overrides of QoS that rclpy would raise for in the middle of work, when the first listener comes.
+
+    Raises:
+        InputError: a policy is set to what it cannot be.
+    """
+    from rclpy.qos import DurabilityPolicy, HistoryPolicy, ReliabilityPolicy
+
+    policies = {"history": HistoryPolicy, "reliability": ReliabilityPolicy, "durability": DurabilityPolicy}
+    for name, value in overrides.items():
+        policy = name.rpartition(".")[2]
+        if policy == "depth" and not (type(value) is int and 0 < value < 2**31):
+            raise InputError(f"parameter {name} is {value!r}; it must be a whole number from 1 to {2**31 - 1}")
+        words = [word for word in policies[policy].short_keys() if word != "unknown"] if policy in policies else []
+        if words and not (isinstance(value, str) and value.lower() in words):
+            raise InputError(f"parameter {name} is {value!r}; it must be one of: {', '.join(words)}")
 
 
 def unknown(given: Iterable[str], known: Iterable[str]) -> list[str]:

@@ -201,6 +201,7 @@ def run_nodes(
             signal waits for the callback that runs, up to 5 s.
     """
     import rclpy
+    from rclpy.exceptions import ParameterException
     from rclpy.executors import ExternalShutdownException
     from rclpy.signals import SignalHandlerOptions
 
@@ -216,7 +217,7 @@ def run_nodes(
             executor.spin_once(timeout_sec=_POLL_S)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except Vizion3dError as error:
+    except (Vizion3dError, ParameterException) as error:  # rclpy's of a parameter of its own, such as use_sim_time
         print(f"error: {error}", file=sys.stderr)
         return 1
     except Exception:

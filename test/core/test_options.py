@@ -93,6 +93,11 @@ def test_limits_are_legal_and_what_lies_beyond_is_refused_with_its_name(kind, na
         build(kind, {name: illegal})
 
 
+@pytest.mark.parametrize("value", [True, False])
+def test_yes_and_no_may_be_text(value):
+    assert value_of(build(KINDS[0], {"cloud_edge_filter": str(value)}), "cloud_edge_filter") is value
+
+
 def test_wrong_types_are_refused():
     for name, value, text in (
         ("z_far", "far", "z_far is 'far'; it must be a number"),

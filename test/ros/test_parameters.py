@@ -10,7 +10,7 @@ import yaml
 
 from vizion3d.errors import InputError
 from vizion3d.option_records import walk
-from vizion3d_ros.parameters import to_yaml, unknown, updated
+from vizion3d_ros.parameters import check_qos, to_yaml, unknown, updated
 from vizion3d_ros.settings import YAML_FILES, StereoSettings
 
 
@@ -54,6 +54,24 @@ def test_unknown_names_are_told_with_the_nearest():
     ]
     assert unknown(["qq"], ["z_far", "model"]) == ["parameter qq is not known and without effect; there are: z_far, model"]
     assert not unknown([*known, "use_sim_time", "qos_overrides./left/image_rect.subscription.reliability"], known)
+
+
+@pytest.mark.parametrize(
+    ("policy", "value", "sentence"),
+    [
+        ("reliability", "sure", "is 'sure'; it must be one of: system_default, reliable, best_effort"),
+        ("durability", 1, "is 1; it must be one of: system_default, transient_local, volatile"),
+        ("history", True, "is True; it must be one of: system_default, keep_last, keep_all"),
+        ("depth", -3, "is -3; it must be a whole number from 1"),
+        ("depth", "5", "is '5'; it must be a whole number from 1"),
+    ],
+)
+def test_qos_that_cannot_be_is_refused_before_anybody_listens(policy, value, sentence):
+    pytest.importorskip("rclpy", reason="rclpy is not installed")
+    name = f"qos_overrides./left/image_rect.subscription.{policy}"
+    with pytest.raises(InputError, match=f"parameter {name} {sentence}"):
+        check_qos({name: value})
+    check_qos({"qos_overrides./a.subscription.reliability": "RELIABLE", "qos_overrides./a.subscription.depth": 5})
 
 
 def test_options_in_groups_have_dotted_names():

@@ -382,8 +382,15 @@ def test_an_unknown_model_is_told_with_those_for_stereo(ros):
     assert "There are: sgbm, s2m2-s" in node.log and "depth-anything" not in node.log
 
 
-def test_wrong_parameter_at_start_ends_with_one_line(ros):
-    node = ros.start("stereo_depth_node", parameters={"depth_encoding": "64FC1"})
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("depth_encoding", "64FC1", 'error: parameter depth_encoding is "64FC1"; it must be one of: 32FC1, 16UC1'),
+        ("use_sim_time", "on time", "error: Trying to set parameter 'use_sim_time' to 'on time' of type 'STRING'"),
+    ],
+)
+def test_wrong_parameter_at_start_ends_with_one_line(ros, name, value, sentence):
+    node = ros.start("stereo_depth_node", parameters={name: value})
     assert node.wait() == 1
-    assert 'error: parameter depth_encoding is "64FC1"; it must be one of: 32FC1, 16UC1' in node.log
+    assert sentence in node.log
     assert "Traceback" not in node.log
