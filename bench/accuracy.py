@@ -9,26 +9,23 @@ networks whose weights are in the cache.
 
 import argparse
 import json
-import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import cv2
 
 import vizion3d
+from bench.pairs import cases, everyday
 from bench.sigma import coverage_table, row
 from vizion3d import weights
-from vizion3d.evaluate import Answer, StereoCase, evaluate, find_pairs, predict
+from vizion3d.evaluate import Answer, StereoCase, evaluate, predict
 from vizion3d.evaluate.predict import opencv_sgbm
 from vizion3d.evaluate.report import Result, as_json, confidence_table, mean_scores, number, range_table, table
 from vizion3d.stereo import StereoDepthEstimator
-from vizion3d.synthetic.benchmark import CASE_NAMES, EVERYDAY_NAMES, draw
 
-DATA = Path(os.environ.get("VIZION3D_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
-WINDOWS = (("teddy", 3), ("wood2", 2), ("aloe", 2), ("aloe", 3))
 PLAIN = "opencv-sgbm"
 COLUMNS = (
     ("density", "density", "%"),
@@ -94,8 +91,7 @@ def main() -> None:
             parts.setdefault(title, []).append(result)
         print(f"{time.perf_counter() - start:5.0f} s  {case.name}", file=sys.stderr)
     estimator = StereoDepthEstimator()
-    drawn = (draw(name) for name in EVERYDAY_NAMES)
-    sigma = coverage_table([row(estimator, case) for case in (*drawn, *(case for _, case in cases()))])
+    sigma = coverage_table([row(estimator, case) for case in (*everyday(), *(case for _, case in cases()))])
     text = page(parts, list(models), sigma)
     if options.out:
         options.out.write_text(text, encoding="utf-8")
@@ -109,15 +105,6 @@ def open_models() -> dict[str, Callable[[StereoCase], Answer]]:
     """sgbm, the stereo networks whose weights are here, and plain OpenCV."""
     names = ["sgbm", *(r.name for r in weights.RECORDS if r.task == "stereo" and weights.cache_path(r.name).is_file())]
     return {**{name: partial(predict, StereoDepthEstimator(name)) for name in names}, PLAIN: opencv_sgbm}
-
-
-def cases() -> Iterator[tuple[str, StereoCase]]:
-    """(part of the page, case)."""
-    if (DATA / "stereo").is_dir():
-        real = {pair.name: pair.load() for pair in find_pairs(DATA / "stereo")}
-        yield from (("Real pairs", case) for case in real.values())
-        yield from (("Windows of real pairs", real[name].window(part)) for name, part in WINDOWS)
-    yield from (("Drawn pairs", draw(name)) for name in CASE_NAMES)
 
 
 def page(parts: dict[str, list[Result]], models: list[str], sigma: str) -> str:

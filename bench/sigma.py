@@ -12,12 +12,12 @@ from itertools import pairwise
 
 import numpy as np
 
+from bench.pairs import cases, everyday
 from vizion3d.evaluate import StereoCase
 from vizion3d.evaluate.confidence import BIN_EDGES
 from vizion3d.evaluate.report import table
 from vizion3d.options import ValidityLimits
 from vizion3d.stereo import StereoDepthEstimator
-from vizion3d.synthetic.benchmark import EVERYDAY_NAMES, draw
 
 ONE_SIGMA = 0.6827
 TARGET = 0.60, 0.76
@@ -27,8 +27,7 @@ ALL = ValidityLimits(conf_threshold=0)
 def fit(estimator: StereoDepthEstimator) -> list[tuple[float, float]]:
     """(lowest confidence, error in pixels that 68.3 % do not exceed) of each range."""
     errors, confidences = [], []
-    for name in EVERYDAY_NAMES:
-        case = draw(name)
+    for case in everyday():
         prediction = estimator.estimate(*case.rectified_pair())
         error = np.abs(prediction.disparity_px.numpy() - case.truth_px)
         known = prediction.valid(ALL).numpy() & np.isfinite(error)
@@ -61,13 +60,10 @@ def coverage_table(rows: list[list[str]]) -> str:
 
 
 def main() -> None:
-    from bench.accuracy import cases
-
     estimator = StereoDepthEstimator()
     for low, sigma_px in fit(estimator):
         print(f"    ({low:g}, {sigma_px:.2f}),")
-    drawn = (draw(name) for name in EVERYDAY_NAMES)
-    print(coverage_table([row(estimator, case) for case in (*drawn, *(case for _, case in cases()))]))
+    print(coverage_table([row(estimator, case) for case in (*everyday(), *(case for _, case in cases()))]))
 
 
 if __name__ == "__main__":

@@ -24,10 +24,12 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from vizion3d.evaluate.report import table
 from vizion3d.stereo import StereoDepthEstimator
 from vizion3d.stereo.matchers import las2, s2m2
 
 S2M2 = {"S": (128, 1), "M": (192, 2), "L": (256, 3), "XL": (384, 3)}
+HEAD = ("network", "GMAC", "of the first", "pass (s)", "of the first", "time : GMAC", "peak MB", "load (s)", "start (s)")
 NETWORKS = {f"S2M2-{size}": (s2m2.S2M2, arguments) for size, arguments in S2M2.items()}
 NETWORKS |= {f"LAS2-{size}": (las2.LAS2, arguments) for size, arguments in las2.SIZES.items()}
 
@@ -96,17 +98,15 @@ def main() -> None:
             for name in options.names:
                 runs[name].append(in_fresh_process(Path(folder) / name, width, height, options.threads))
     print(f"{width}x{height}, {options.threads} thread(s), median of {options.rounds}\n")
-    print("| network | GMAC | of the first | pass (s) | of the first | time : GMAC | peak MB | load (s) | start (s) |")
-    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|")
     first = options.names[0]
     middle = {n: {key: statistics.median(run[key] for run in found) for key in found[0]} for n, found in runs.items()}
     products = {name: multiply_accumulates(name, width, height) for name in options.names}
+    rows = []
     for name, found in middle.items():
         arithmetic, seconds = products[name] / products[first], found["pass_s"] / middle[first]["pass_s"]
-        print(
-            f"| {name} | {products[name] / 1e9:.1f} | {arithmetic:.3f} | {found['pass_s']:.2f} | {seconds:.3f} "
-            f"| {seconds / arithmetic:.2f} | {found['peak_mb']:.0f} | {found['load_s']:.2f} | {found['start_s']:.2f} |"
-        )
+        numbers = f"{products[name] / 1e9:.1f} {arithmetic:.3f} {found['pass_s']:.2f} {seconds:.3f} {seconds / arithmetic:.2f}"
+        rows.append([name, *numbers.split(), *f"{found['peak_mb']:.0f} {found['load_s']:.2f} {found['start_s']:.2f}".split()])
+    print(table(HEAD, rows))
 
 
 if __name__ == "__main__":

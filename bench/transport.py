@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 
+from vizion3d.evaluate.report import table
 from vizion3d_ros import fast_dds
 from vizion3d_ros.demo.domains import reserved_domain
 
@@ -90,11 +91,11 @@ def main() -> None:
         return
     kind = "reliable" if options.reliable else "best-effort"
     print(f"{MESSAGES} {kind} images at {RATE_HZ:g} Hz, arrived by size of the image and of the sender's shared memory\n")
-    print(f"| image | {' | '.join(f'{s} MB' if s.isdecimal() else s for s in SEGMENTS_MB)} |")
-    print("|---" * (len(SEGMENTS_MB) + 1) + "|")
-    for size_mb in IMAGES_MB:
-        counts = [receive(segment, size_mb, options.reliable) for segment in SEGMENTS_MB]
-        print(f"| {size_mb:g} MB | {' | '.join(map(str, counts))} |", flush=True)
+    rows = [
+        [f"{size_mb:g} MB", *(str(receive(segment, size_mb, options.reliable)) for segment in SEGMENTS_MB)]
+        for size_mb in IMAGES_MB
+    ]
+    print(table(["image", *(f"{s} MB" if s.isdecimal() else s for s in SEGMENTS_MB)], rows))
 
 
 if __name__ == "__main__":
