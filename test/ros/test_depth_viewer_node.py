@@ -90,9 +90,7 @@ def test_the_report_tells_model_rate_range_and_stages_and_relative_depth_is_not_
     assert "| estimate | 20.0 / 30.0 / 40.0 |" in report and "no truth" in report
     names = {"image", "depth", "inverse_depth", "cloud", "overview"}
     assert {path.name for path in tmp_path.iterdir()} == {f"{name}.png" for name in names} | {"cloud.ply", "report.md"}
-    write_results(
-        tmp_path, messages, [FrameReport(12.5, 0.9)], {"runs as": "vits.pth on cpu, relative inverse depth, NOT metres"}
-    )
+    write_results(tmp_path, messages, [FrameReport(12.5, 0.9)], {"depth is": "RELATIVE, not metres"})
     assert "median 2.50 pseudo-metres" in (tmp_path / "report.md").read_text()
 
 

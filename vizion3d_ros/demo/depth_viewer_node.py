@@ -33,9 +33,12 @@ from vizion3d_ros.demo.report import FrameReport, write_results
 from vizion3d_ros.inputs import SyncedInputs
 from vizion3d_ros.program import run
 
-# kind of node: (image, outputs: depth, cloud, and what the depth was made from)
+# kind of node: (image, outputs: depth, cloud, what the depth was made from, and why a pixel has none)
 _TOPICS = {
-    "stereo": ("left/image_rect", {"depth/image_rect": Image, "points2": PointCloud2, "disparity": DisparityImage}),
+    "stereo": (
+        "left/image_rect",
+        {"depth/image_rect": Image, "points2": PointCloud2, "disparity": DisparityImage, "reason": Image},
+    ),
     "mono": ("image_raw", {"depth/image_raw": Image, "points2": PointCloud2, "inverse_depth": Image}),
 }
 _TRUTH = {"truth/depth": Image, "truth/visible": Image}
@@ -67,6 +70,7 @@ class DepthViewerNode(Node):
         self._last_arrival_s = time.monotonic()
         self._images = ImageArrivals()
         image_topic, outputs = _TOPICS[self.settings.kind]
+        self._output_count = len(outputs)
         self.create_subscription(Image, image_topic, self._on_image, qos_profile_sensor_data)
         truth = _TRUTH if self.settings.truth else {}
         self._inputs = SyncedInputs(self, {**outputs, **truth}, self._on_frame, lambda *_: None)
@@ -93,14 +97,13 @@ class DepthViewerNode(Node):
                 return
             age_s = arrived_s - arrival.time_s
         depth_m = conversions.depth_from_image(frame[0])
-        truth = (
-            (conversions.depth_from_image(frame[3]), conversions.map_from_image(frame[4]) > 0) if self.settings.truth else None
-        )
+        made, true = frame[: self._output_count], frame[self._output_count :]
+        truth = (conversions.depth_from_image(true[0]), conversions.map_from_image(true[1]) > 0) if true else None
         self.reports.append(FrameReport.measure(1e3 * age_s, depth_m, truth))
         print(f"frame {len(self.reports):3d}  {self.reports[-1]}", flush=True)
         self.node_values = self.watch.values()
         if arrival is not None:
-            self.last_frame = (arrival.image, *frame)
+            self.last_frame = (arrival.image, *made)
 
 
 def main(args: list[str] | None = None) -> int:

@@ -16,7 +16,8 @@ from stereo_msgs.msg import DisparityImage
 
 import vizion3d
 from vizion3d.evaluate import Errors
-from vizion3d.visualize import album
+from vizion3d.stereo import Reason
+from vizion3d.visualize import Labels, album
 from vizion3d_ros import conversions
 
 _STAGE = " p50/p95/max (ms)"
@@ -55,20 +56,21 @@ def write_results(folder: Path, frame: tuple[Any, ...], reports: list[FrameRepor
 
     Args:
         folder: which is made if need be.
-        frame: the messages of image, depth, cloud, and disparity or inverse depth.
+        frame: the messages of image, depth, cloud, and disparity and reason, or inverse depth.
         reports: of each frame.
         node: the values of the depth node's diagnostics, by name.
     """
-    image, depth_message, cloud_message, source = frame[:4]
+    image, depth_message, cloud_message, source, *reason = frame
     folder.mkdir(parents=True, exist_ok=True)
     cloud = conversions.cloud_from_message(cloud_message)
     dense = cloud.dense()
     depth_m = conversions.depth_from_image(depth_message)
-    metric = "NOT metres" not in node.get("runs as", "")
+    metric = node.get("depth is", "metric") == "metric"
     pictures = album(
         conversions.rgb_from_image(image),
         depth_m=depth_m,
         cloud=(dense.points, dense.colors),
+        reasons=Labels(conversions.map_from_image(reason[0]), [one.text for one in Reason]) if reason else None,
         metric=metric,
         **_made_from(source),
     )
