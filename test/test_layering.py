@@ -115,7 +115,7 @@ ROS = {
     "rclpy rosbags",
     "rviz": "core.errors program rclpy sensor_msgs",
     # stand-ins for those without a robot
-    "demo": f"core.__version__ core.camera core.evaluate core.images core.option_records core.synthetic "
+    "demo": f"core.__version__ core.camera core.evaluate core.images core.option_records core.stereo core.synthetic "
     f"core.visualize conversions inputs pairing parameters program {MESSAGES} diagnostic_msgs cv2 numpy rclpy",
 }
 PACKAGES = {"vizion3d": CORE, "vizion3d_ros": ROS}

@@ -108,6 +108,17 @@ def test_a_cloud_is_seen_from_the_front_and_from_above_on_white_with_metres(writ
     assert {"front: right and up, m", "top: right and ahead, m", "camera", "-2", "-1", "0", "1", "2"} <= set(written)
 
 
+def test_a_ceiling_hides_nothing_from_above():
+    x, z = (axis.ravel() for axis in np.meshgrid(np.linspace(-1, 1, 200), np.linspace(-3, -1, 200)))
+    ceiling, obstacle = (np.stack([x, np.full_like(x, y), z], axis=1) for y in (1.7, -0.6))
+    inside = (abs(x) < 0.5) & (abs(z + 2) < 0.5)
+    points = np.concatenate([obstacle[inside], ceiling])
+    colors = np.repeat(np.uint8([[255, 0, 0], [0, 255, 0]]), (inside.sum(), len(x)), axis=0)
+    picture = cloud_views(points, colors).astype(int)[:, 700:]
+    red, green = (((picture[..., i] > 200) & (picture.sum(axis=2) < 300)).sum() for i in (0, 1))
+    assert 0.2 < red / (red + green) < 0.3
+
+
 @pytest.mark.parametrize("points", [np.zeros((0, 3)), np.full((4, 3), np.nan), np.float32([[0, 0, -1e3]]), np.eye(3) * 1e-4])
 def test_strange_clouds_are_drawn(points):
     assert cloud_views(points, np.zeros(points.shape, np.uint8)).shape == (620, 1400, 3)

@@ -22,7 +22,8 @@ def cloud_views(
 ) -> np.ndarray:
     """A cloud as the camera sees it, without perspective, and from above, with axes in metres.
 
-    The grid has 1 m, more in a large scene and less in a small one; all of the cloud but a few outliers is shown.
+    From above, what is nearest to the camera's height is on top: a ceiling hides nothing. The grid has 1 m, more in a large
+    scene and less in a small one; all of the cloud but a few outliers is shown.
 
     Args:
         points_opengl: (N, 3) in metres, x right, y up, z backward; points that are not finite are left out.
@@ -58,7 +59,7 @@ def cloud_views(
     shapes = [np.clip((box[1] - box[0]) / (box[3] - box[2]), 0.5, 2) for box in (front, top)]
     axes_front, axes_top = figure.subplots(1, 2, gridspec_kw={"width_ratios": shapes})
     _view(axes_front, front, (right, up), colors, np.argsort(-ahead, kind="stable"), f"front: right and up, {unit}")
-    _view(axes_top, top, (right, ahead), colors, np.argsort(up, kind="stable"), f"top: right and ahead, {unit}")
+    _view(axes_top, top, (right, ahead), colors, np.argsort(-np.abs(up), kind="stable"), f"top: right and ahead, {unit}")
     if top[2] < 0:
         axes_top.plot(0, 0, marker="^", color=_CAMERA, markersize=9)
         axes_top.annotate("camera", (0, 0), (8, 0), textcoords="offset points", size=TEXT_PT, color=_CAMERA)
