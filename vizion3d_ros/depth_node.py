@@ -169,6 +169,8 @@ class DepthNode(ManagedNode, Generic[S, E]):
         while self._watching:
             self.destroy_timer(self._watching.pop())
         self._update_inputs()
+        if self._slot.discard():
+            self.diagnostics.frame_skipped(_DEACTIVATION)
 
     def cleanup(self) -> None:
         """Give up the outputs and the model, with its memory unless another node holds it.

@@ -101,6 +101,12 @@ class Slot:
         with self._worker._condition:
             return time.monotonic() - self._worker._busy_since_s if self._worker._busy is self else 0.0
 
+    def discard(self) -> bool:
+        """Give up the item that waits; whether one did."""
+        with self._worker._condition:
+            waited, self.waiting = bool(self.waiting), []
+        return waited
+
     def empty(self, timeout_s: float) -> bool:
         """Give up what waits, and wait for the item in work; False if it outlasts the timeout."""
         worker = self._worker

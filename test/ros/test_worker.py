@@ -48,6 +48,19 @@ def test_the_newest_item_waits_and_the_others_are_counted():
     assert worker.stop(timeout_s=5)
 
 
+def test_who_discards_what_waits_hears_of_it():
+    worker, work = Worker(), Gate()
+    slot = worker.open_slot(work, no_error)
+    assert not slot.discard()
+    slot.submit(0)
+    assert work.started.wait(5)
+    slot.submit(1)
+    assert slot.pending == 2 and slot.discard() and not slot.discard() and slot.pending == 1
+    work.go_on.set()
+    assert slot.empty(5) and work.done == [0] and slot.replaced == 0
+    assert worker.stop(timeout_s=5)
+
+
 def test_a_slot_says_how_long_its_item_has_been_in_work():
     worker, work = Worker(), Gate()
     slot, other = worker.open_slot(work, no_error), worker.open_slot(work, no_error)
