@@ -295,6 +295,7 @@ def test_mistakes_are_told_in_one_line(bag, whole, tmp_path, capsys):
     assert '--namespace is "a b"; it must be of letters' in told(capsys, bag, *out, "--namespace", "a b")
     assert "--calib-out writes what --list has found" in told(capsys, bag, *out, "--calib-out", tmp_path / "calib")
     assert "--rate is for pictures and films" in told(capsys, bag, *out, "--rate", 5)
+    assert "--cameras is for pictures and films" in told(capsys, bag, *out, "--cameras", 0, 1)
     assert "--as png is of depth, which --only leaves out" in told(capsys, bag, *out, "--as", "png", "--only", "reason")
     assert "--compress is for a recording; it does not go with --as" in told(
         capsys, bag, *out, "--as", "png", "--compress", "zstd"

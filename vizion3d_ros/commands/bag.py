@@ -204,8 +204,9 @@ def _record(arguments: argparse.Namespace) -> int:
     pictures = recognise(inputs, arguments.calib, arguments.cameras, arguments.rate)
     if arguments.calib and pictures is None:
         raise InputError(f"--calib is for pictures and films; {inputs[0]} is a recording, whose CameraInfo counts")
-    if arguments.rate and pictures is None:
-        raise InputError(f"--rate is for pictures and films; {inputs[0]} is a recording, whose stamps count")
+    for flag, is_given in (("--rate", arguments.rate), ("--cameras", arguments.cameras)):
+        if is_given and pictures is None:
+            raise InputError(f"{flag} is for pictures and films; {inputs[0]} is a recording, which says it itself")
     with closing(open_recording(inputs, pictures)) as bag:
         cameras = choose_cameras(bag, arguments.stereo, arguments.mono, str(inputs[0]))
         settings = _settings(arguments, StereoFrameSettings if len(cameras) == 2 else MonoFrameSettings)
