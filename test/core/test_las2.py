@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from generated_weights import las2_state_dict, sha256, weights_crc32
+from generated_weights import las2_state_dict, sha256
 from golden_vectors import GOLDEN, load, record_calls, relative_error
 from other_runtimes import assert_outputs_equal, needs_compiler, needs_onnx, run_by_onnx
 from torch import Tensor
@@ -249,15 +249,6 @@ def save(content: Any, folder: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("prefix", ["", "module."])
-@pytest.mark.parametrize("wrap", [None, "model", "state_dict"])
-def test_loads_every_form_of_a_checkpoint(tmp_path: Path, wrap: str | None, prefix: str) -> None:
-    tensors = {prefix + key: tensor for key, tensor in generated("S").items()}
-    model = load_las2(save({wrap: tensors, "epoch": 3} if wrap else tensors, tmp_path))
-    assert not model.training and not any(parameter.requires_grad for parameter in model.parameters())
-    assert weights_crc32(model.state_dict()) == weights_crc32(generated("S"))
-
-
 @pytest.mark.parametrize("size", SIZES)
 def test_reads_the_size_from_the_tensors_and_half_precision_as_float32(size: str, tmp_path: Path) -> None:
     model = load_las2(save({key: t.half() if t.is_floating_point() else t for key, t in generated(size).items()}, tmp_path))
@@ -273,14 +264,11 @@ def without(tensors: dict[str, Tensor], key: str) -> dict[str, Tensor]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: without(t, "cost_agg.conv6.1.running_var"), r"LAS2.*1 missing: cost_agg\.conv6\.1\.running_var"),
-        (lambda t: t | {"teacher.weight": torch.zeros(1)}, r"1 unknown: teacher\.weight"),
         (lambda t: t | {"refine_3.block.0.weight": torch.zeros(7)}, r"refine_3\.block\.0\.weight \(7,\) instead of"),
         (lambda t: without(t, "cost_agg.redir1.block.mlp.0.weight"), r"cost_agg\.redir1\.block\.mlp\.0\.weight is missing"),
         (lambda t: t | {"update_block.mask.0.bias": torch.zeros(1)}, r"is LAS2-H, .* give LAS2_S\.pth, LAS2_M\.pth or"),
         (lambda t: {"cnn_backbone.norm1.weight": torch.zeros(8)}, r"is not LAS2: it is S2M2, .* such as LAS2_S\.pth"),
         (lambda t: {"pretrained.cls_token": torch.zeros(1)}, "is not LAS2: it is Depth Anything V2, which takes one picture"),
-        (lambda t: {"layer1.weight": torch.zeros(1)}, "is not LAS2: it is a file with tensors named layer1.weight"),
     ],
 )
 def test_refuses_what_does_not_fit(tmp_path: Path, change: Any, message: str) -> None:

@@ -318,22 +318,14 @@ def minimal() -> dict[str, Tensor]:
     return dict(generated(8, 1, "load"))
 
 
-@pytest.mark.parametrize("wrap", [lambda tensors: {"state_dict": tensors}, lambda tensors: tensors])
-def test_loads_a_checkpoint_bare_or_wrapped(tmp_path: Path, wrap: Any) -> None:
-    model = load_s2m2(save(wrap(minimal()), tmp_path), positivity=False, refine_iterations=2)
-    assert not model.training and not model.positivity and model.refine_iterations == 2
-    assert not any(parameter.requires_grad for parameter in model.parameters())
-    assert weights_crc32(model.state_dict()) == weights_crc32(minimal())
+def test_positivity_and_iterations_come_from_the_caller(tmp_path: Path) -> None:
+    model = load_s2m2(save(minimal(), tmp_path), positivity=False, refine_iterations=2)
+    assert not model.positivity and model.refine_iterations == 2
 
 
 def test_reads_the_size_from_the_tensors(tmp_path: Path) -> None:
     model = load_s2m2(save(dict(generated(16, 2, "stack2-15")), tmp_path))
     assert (model.ctx_feat[0].in_channels, len(model.transformer.uformer_list)) == (16, 2)
-
-
-def test_loads_half_precision_files_as_float32(tmp_path: Path) -> None:
-    model = load_s2m2(save({key: tensor.half() for key, tensor in minimal().items()}, tmp_path))
-    assert model.dtype == torch.float32
 
 
 def other_upsampler_name(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -354,24 +346,14 @@ def test_does_not_rename_an_upsampler_of_another_shape(tmp_path: Path) -> None:
         load_s2m2(save(tensors, tmp_path))
 
 
-def without(tensors: dict[str, Tensor], key: str) -> dict[str, Tensor]:
-    return {name: tensor for name, tensor in tensors.items() if name != key}
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: without(t, "disp_init.layer_norm.bias"), r"1 missing: disp_init\.layer_norm\.bias"),
-        (lambda t: t | {"teacher.weight": torch.zeros(1)}, r"1 unknown: teacher\.weight"),
         (lambda t: t | {"ctx_feat.0.bias": torch.zeros(7)}, r"ctx_feat\.0\.bias \(7,\) instead of \(8,\)"),
         (lambda t: t | {"cnn_backbone.norm1.weight": torch.zeros(12)}, r"12 values, S2M2 needs a multiple of 8"),
         (
             lambda t: {"pretrained.cls_token": t["ctx_feat.0.bias"], "depth_head.x": torch.zeros(1)},
             "it is Depth Anything V2, which takes one",
-        ),
-        (
-            lambda t: {"layer1.weight": torch.zeros(1)},
-            r"is not S2M2: it is a file with tensors named layer1\.weight; give weights such as CH128NTR1\.pth",
         ),
         (lambda t: {"epoch": 3}, "holds a int under the key 'epoch', not a tensor"),
         (lambda t: [torch.zeros(1)], "holds a list, not a mapping"),
