@@ -85,12 +85,12 @@ def pixels(path: Path) -> np.ndarray:
 
 
 def test_every_sample_and_command_is_found():
-    assert [*SAMPLES] == ["README.md 0", "python.md 0", "python.md 1", "python.md 2", "quick_start.md 0"]
+    assert [*SAMPLES] == ["README.md 0", "python.md 0", "python.md 1", "python.md 2", "quick_start.md 0", "walk_throughs.md 0"]
     assert all(any(part in " ".join(words) for words in COMMANDS) for part in NOT_RUN)
     assert len(RUN) > 15
 
 
-@pytest.mark.parametrize("name", [name for name in SAMPLES if not name.startswith("python.md")])
+@pytest.mark.parametrize("name", [name for name in SAMPLES if not name.startswith(("python.md", "walk_throughs.md"))])
 def test_a_short_sample(folder, name):
     names: dict = {}
     exec(SAMPLES[name], names)
@@ -126,6 +126,21 @@ def test_the_sample_of_raw_images(folder):
     true_m = pixels(folder / "depth.png") / 1000
     known = true_m > 0
     assert np.nanmedian(np.abs(names["prediction"].depth_m.numpy()[known] / true_m[known] - 1)) < 0.02
+
+
+def test_the_sample_of_a_folder_of_pairs(folder, tmp_path, monkeypatch, capsys):
+    for side in ("left", "right"):
+        (tmp_path / side).mkdir()
+        for name in ("000.png", "001.png"):
+            os.link(folder / f"{side}.png", tmp_path / side / name)
+    os.link(folder / "calib.txt", tmp_path / "calib.txt")
+    monkeypatch.chdir(tmp_path)
+    exec(SAMPLES["walk_throughs.md 0"], {})
+    assert len(capsys.readouterr().out.splitlines()) == 2  # no faults
+    true_m = pixels(folder / "depth.png") / 1000
+    depth_m = np.load("001.npy")
+    known = np.isfinite(depth_m) & (true_m > 0)
+    assert known.mean() > 0.5 and np.median(np.abs(depth_m[known] / true_m[known] - 1)) < 0.01
 
 
 def test_the_truth_of_the_sample_fits_its_calibration(folder):
