@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -11,6 +12,8 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from ros_harness import RosHarness
+
+from vizion3d_ros.conversions import stamp_ns
 
 
 class Manager:
@@ -22,12 +25,13 @@ class Manager:
             kind: ros.node.create_client(kind, f"{node}/{name}")
             for kind, name in ((ChangeState, "change_state"), (GetState, "get_state"), (SetParameters, "set_parameters"))
         }
-        self._statuses: list[DiagnosticStatus] = []
+        self._statuses: list[tuple[int, DiagnosticStatus]] = []
         self._name = f"{node[1:]}: depth"
         ros.node.create_subscription(DiagnosticArray, "/diagnostics", self._take, 20)
 
     def _take(self, message: DiagnosticArray) -> None:
-        self._statuses += [one for one in message.status if one.name == self._name]
+        stamp = stamp_ns(message.header.stamp)
+        self._statuses += [(stamp, one) for one in message.status if one.name == self._name]
 
     def _call(self, kind: type, request: Any) -> Any:
         client = self._clients[kind]
@@ -56,7 +60,7 @@ class Manager:
         )
 
     def next_status(self) -> DiagnosticStatus:
-        """The second status from now on, of which nothing is from before."""
-        self._statuses.clear()
-        self._ros.wait_for(lambda: len(self._statuses) > 1, "two statuses")
-        return self._statuses[-1]
+        """The next status that is made from now on."""
+        now_ns = time.time_ns()
+        self._ros.wait_for(lambda: self._statuses and self._statuses[-1][0] >= now_ns, "a status")
+        return self._statuses[-1][1]

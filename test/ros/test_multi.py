@@ -20,11 +20,11 @@ from ros_harness import make_header
 from sensor_msgs.msg import CameraInfo, Image
 
 from vizion3d.camera import PinholeCamera, StereoRig
-from vizion3d.errors import WeightsError
+from vizion3d.errors import InputError, WeightsError
 from vizion3d.synthetic import default_scene, render_stereo
 from vizion3d_ros import conversions, stereo_frames
 from vizion3d_ros.conversions import stamp_ns
-from vizion3d_ros.multi import make_node
+from vizion3d_ros.multi import main, make_node
 from vizion3d_ros.rigs import Rig, read_rigs
 from vizion3d_ros.worker import Worker
 
@@ -201,13 +201,13 @@ def test_a_rig_is_managed_alone(ros, tmp_path):
     assert len(depths["rear"]) == count and multi.is_alive
 
 
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        ([], "error: one file of rigs is needed and none was given. Usage: multi_depth_node RIGS.yaml"),
-        (["absent.yaml"], "error: absent.yaml cannot be read: No such file or directory"),
-    ],
-)
-def test_a_mistake_ends_the_program_with_one_line(words, sentence):
-    done = subprocess.run([sys.executable, "-m", "vizion3d_ros.multi", *words], capture_output=True, text=True)
-    assert done.returncode == 2 and done.stderr.startswith(sentence) and done.stderr.count("\n") == 1, done.stderr
+def test_a_mistake_ends_the_program_with_one_line():
+    done = subprocess.run([sys.executable, "-m", "vizion3d_ros.multi", "absent.yaml"], capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("error: absent.yaml cannot be read: No such file or directory")
+
+
+@pytest.mark.parametrize(("words", "given"), [([], "none was given"), (["a.yaml", "b.yaml"], "2 were given: a.yaml b.yaml")])
+def test_one_file_is_needed(words, given):
+    with pytest.raises(InputError, match=rf"one file of rigs is needed and {given}. Usage: multi_depth_node RIGS.yaml"):
+        main(["multi_depth_node", *words])
