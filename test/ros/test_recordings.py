@@ -446,6 +446,7 @@ def test_several_processes_write_the_same_and_do_again_what_a_killed_one_was_at(
     assert files(tmp_path / "two") == files(tmp_path / "one")
 
 
+@pytest.mark.slow  # two processes more that import everything
 def test_ctrl_c_while_processes_start_is_no_death(bag, tmp_path, capsys, caplog):
     before = {*multiprocessing.active_children()}  # of other tests
 
