@@ -47,7 +47,7 @@ def colorize_depth(depth_m: np.ndarray, near_m: float | None = None, far_m: floa
     near_m, far_m = depth_range(depth_m, near_m, far_m)
     valid = np.isfinite(depth_m) & (depth_m > 0)
     log_depth = np.log(np.where(valid, depth_m, near_m))
-    return _apply_colors(ColorMap.DEPTH, (np.log(far_m) - log_depth) / (np.log(far_m) - np.log(near_m)), valid)
+    return _apply_colors(ColorMap.DEPTH, (np.float32(np.log(far_m)) - log_depth) / np.float32(np.log(far_m / near_m)), valid)
 
 
 def colorize_disparity(disparity_px: np.ndarray, min_px: float | None = None, max_px: float | None = None) -> np.ndarray:
@@ -85,14 +85,16 @@ def _checked_map(name: str, values: np.ndarray) -> np.ndarray:
     values = np.asarray(values)
     if values.ndim != 2:
         raise InputError(f"{name} has shape {values.shape}; it must be (H, W)")
-    return values.astype(np.float64)
+    return values.astype(np.float32, copy=False)
 
 
 def _range(low_name: str, high_name: str, values: np.ndarray, low: float | None, high: float | None) -> tuple[float, float]:
     """Range of the colours: what is given, and for the rest what holds nearly all of the values."""
+    if low is not None and high is not None:
+        if not low < high:
+            raise InputError(f"{low_name} is {low} and {high_name} is {high}; {low_name} must be less than {high_name}")
+        return low, high
     robust = np.percentile(values, (_OUTLIERS_PERCENT, 100 - _OUTLIERS_PERCENT)) if values.size else (1.0, 2.0)
-    if low is not None and high is not None and not low < high:
-        raise InputError(f"{low_name} is {low} and {high_name} is {high}; {low_name} must be less than {high_name}")
     chosen_low = float(robust[0]) if low is None else low
     chosen_high = float(robust[1]) if high is None else high
     if chosen_low < chosen_high:
@@ -105,6 +107,6 @@ def _range(low_name: str, high_name: str, values: np.ndarray, low: float | None,
 def _apply_colors(color_map: ColorMap, nearness: np.ndarray, valid: np.ndarray) -> np.ndarray:
     """Colours of a map (H, W) from 0 (far) to 1 (near)."""
     table = table_of(color_map)
-    image = table[np.rint(np.clip(nearness, 0, 1) * (len(table) - 1)).astype(np.intp)]
-    image[~valid] = INVALID_RGB
-    return image
+    indices = np.rint(np.clip(nearness, 0, 1) * (len(table) - 1)).astype(np.uint8)
+    indices[~valid] = len(table)
+    return np.concatenate([table, np.array([INVALID_RGB], np.uint8)]).take(indices, axis=0)
