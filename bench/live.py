@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vizion3d_ros.demo.processes import end_with_parent
+
 _TICKS = os.sysconf("SC_CLK_TCK")
 _START_TIMEOUT_S = 120.0
 _CWD = Path(__file__).parents[1]
@@ -160,6 +162,7 @@ class Probe:
             stdout=stdout,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            preexec_fn=end_with_parent,
         )
         self._processes.append(process)
         return process

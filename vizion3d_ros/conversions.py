@@ -276,8 +276,9 @@ def point_cloud(
     every = slice(None, None, decimation)
     if voxel_m:
         kept = PointCloud(points_opengl[every, every].contiguous().cpu().numpy(), rgb[every, every]).voxel_means(voxel_m)
-        points_opengl, rgb, every = torch.from_numpy(kept.points[None]), kept.colors[None], slice(None)
         organized = False
+        if len(kept.points):  # else what is there already has none either, and OpenCV takes no empty picture
+            points_opengl, rgb, every = torch.from_numpy(kept.points[None]), kept.colors[None], slice(None)
     x, up, backward = points_opengl[every, every].unbind(-1)
     xyz = [plane.cpu().numpy() for plane in (x, up * -1, backward * -1)]  # in the optical frame
     colors = cv2.cvtColor(np.ascontiguousarray(rgb[every, every]), cv2.COLOR_RGB2BGRA).view(np.uint32)[..., 0]

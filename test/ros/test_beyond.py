@@ -49,6 +49,7 @@ def sure(count: int) -> dict:
 def test_what_is_surely_matched_beyond_z_far_is_infinite_and_the_rest_is_as_before():
     assert row([NEAR_PX, FAR_PX], **sure(2)) == [1.0, np.inf]
     assert row([-2.0], **sure(1), doffs_px=1.0) == [np.inf]  # beyond all distances, as calibrations have it at the horizon
+    np.testing.assert_array_equal(row([-4.0], **sure(1), doffs_px=1.0), [np.nan])  # no calibration is off by so much
     np.testing.assert_array_equal(row([NEAR_PX, FAR_PX], **sure(2), beyond="nan"), [1.0, np.nan])
     np.testing.assert_array_equal(row([NEAR_PX, FAR_PX], **sure(2), depth_encoding="16UC1"), [1.0, np.nan])
 

@@ -132,6 +132,11 @@ def test_a_cloud_by_voxel_is_that_of_the_library_in_the_optical_frame():
     np.testing.assert_array_equal(made.colors[0], expected.colors)
 
 
+def test_a_cloud_by_voxel_of_a_frame_without_depth_is_empty():
+    message = stereo_messages(plane(torch.nan), cloud_voxel=0.2)["points2"]
+    assert (message.height, message.width, message.row_step, len(message.data), message.is_dense) == (1, 0, 0, 0, True)
+
+
 def test_colors_of_stereo_have_every_field_and_their_range_from_the_options():
     disparity_px = plane(3.0)
     disparity_px[:, :20], disparity_px[:, 20:30] = torch.nan, 18.0

@@ -25,6 +25,7 @@ from vizion3d.rectify import Shown
 from vizion3d.stereo.flying_pixels import remove_flying_pixels
 from vizion3d.stereo.reasons import Reason
 
+_BEHIND_INFINITY_PX = 2.0  # more than calibrations are off by at the horizon
 _SURE = 0.5
 
 
@@ -191,11 +192,13 @@ class StereoPrediction(HoldsArrays):
         """(H, W) bool: matched surely, by both cameras seen, and beyond z_far: there is nothing up to there.
 
         Whoever clears a map by it must not be wrong: a confidence of at least 0.5 is asked for whatever the threshold is, the
-        matcher must have no doubts of its own, and one without confidence or visibility sees nothing beyond.
+        matcher must have no doubts of its own, and one without confidence or visibility sees nothing beyond. A disparity of two
+        pixels less than infinity has is no distance but a mismatch, or of another rig than this one.
         """
         if self.confidence is None or self.visibility is None:
             return torch.zeros_like(self.disparity_px, dtype=torch.bool)
         beyond = (self.reason(limits) == int(Reason.TOO_FAR)) & (self.confidence >= max(limits.conf_threshold, _SURE))
+        beyond &= self.disparity_px + self.rig.doffs_px > -_BEHIND_INFINITY_PX
         return beyond if self.unmatched is None else beyond & (self.unmatched == 0)
 
     def sigma_m(self, limits: ValidityLimits) -> torch.Tensor:

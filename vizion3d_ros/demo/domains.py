@@ -38,10 +38,15 @@ def reserved_domain() -> Iterator[int]:
 
 
 def _has_participants(domain: int) -> bool:
-    """Whether somebody listens at the port to which participants of the domain announce themselves."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind(("", 7400 + 250 * domain))
-        except OSError:
-            return True
+    """Whether somebody listens at one of the ports where participants of the domain hear of each other, by DDSI-RTPS 9.6.1.
+
+    Those that keep to this host do not listen at the common one, and of several the first may be gone.
+    """
+    first = 7400 + 250 * domain
+    for port in (first, *range(first + 10, first + 250, 2)):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind(("", port))
+            except OSError:
+                return True
     return False

@@ -29,7 +29,7 @@ def running(
         for module, *arguments in commands:
             command = [sys.executable, "-m", f"vizion3d_ros.{module}", *arguments]
             processes.append(
-                subprocess.Popen(command, env=environment, stdout=stdout, start_new_session=True, preexec_fn=_end_with_parent)
+                subprocess.Popen(command, env=environment, stdout=stdout, start_new_session=True, preexec_fn=end_with_parent)
             )
         yield processes
     finally:
@@ -48,7 +48,7 @@ def _text(value: Any) -> str:
     return f"[{', '.join(map(str, value))}]" if isinstance(value, (tuple, list)) else str(value)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Let this child be interrupted when its parent ends, however that ends (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
