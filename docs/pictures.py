@@ -37,13 +37,13 @@ def two_rooms() -> np.ndarray:
 
     The large room and its 0.12 m between the cameras are the small one and 0.06 m, drawn at another scale.
     """
-    pictures, titles = [], []
-    for times, title in ((1, "depth by two cameras"), (2, "of the room twice as large")):
+    pictures = []
+    for times in (1, 2):
         frame = render_stereo(default_scene(), dataclasses.replace(RIG, baseline_m=RIG.baseline_m / times))
         depth_m, reasons, _ = stereo(frame.left, frame.right)
-        pictures += [depth_with_scale(depth_m, reasons, near_m=1.2, far_m=16.0)]
-        titles += [title]
-    return side_by_side([frame.left, *pictures], ["what one camera sees of both", *titles])
+        pictures.append(depth_with_scale(depth_m, reasons, near_m=1.2, far_m=16.0))
+    titles = ["what one camera sees of both", "depth by two cameras", "of the room twice as large"]
+    return side_by_side([frame.left, *pictures], titles)
 
 
 def relative() -> np.ndarray:

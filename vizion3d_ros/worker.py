@@ -111,7 +111,7 @@ class Slot:
         """Give up what waits, and wait for the item in work; False if it outlasts the timeout."""
         worker = self._worker
         with worker._condition:
-            self.waiting = []
+            self.discard()
             return worker._condition.wait_for(lambda: worker._busy is not self, timeout_s)
 
     def close(self, timeout_s: float) -> bool:

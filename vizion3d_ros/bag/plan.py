@@ -18,7 +18,7 @@ import numpy as np
 
 from vizion3d.errors import CalibrationError, InputError
 from vizion3d_ros.bag.reader import BagReader
-from vizion3d_ros.bag.serialized import deserialize, image_size_of, stamp_of
+from vizion3d_ros.bag.serialized import deserialize, image_size_of, read_message, stamp_of
 from vizion3d_ros.camera_infos import CameraInfos
 from vizion3d_ros.camera_topics import COMPRESSED_TYPE, INFO_TYPE, CameraTopics
 from vizion3d_ros.conversions import image_size_wh
@@ -255,10 +255,9 @@ def _look_through(
                 content = bytes(cdr[:4]) + bytes(cdr[12:])
                 if content not in seen.distinct_infos:
                     try:
-                        deserialize(cdr, INFO_TYPE)
-                    except Exception as error:  # of every kind: damaged bytes fail anywhere
-                        why = f"{topic}: the bytes of a CameraInfo are no message ({error})"
-                        seen.skipped.append(Skipped((log_ns - bag.begin_ns) / 1e9, why))
+                        read_message(cdr, INFO_TYPE, "a CameraInfo")
+                    except InputError as error:
+                        seen.skipped.append(Skipped((log_ns - bag.begin_ns) / 1e9, f"{topic}: {error}"))
                         continue
                     seen.distinct_infos[content] = bytes(cdr)
                 seen.infos[index].add(log_ns, stamp_ns, ids.setdefault(content, len(ids)))

@@ -18,7 +18,7 @@ from vizion3d_ros.bag.pictures import open_recording
 from vizion3d_ros.bag.pipelines import Pipeline
 from vizion3d_ros.bag.plan import INFO, LOG, FrameFinder, Skipped
 from vizion3d_ros.bag.reader import BagReader
-from vizion3d_ros.bag.serialized import deserialize
+from vizion3d_ros.bag.serialized import read_message
 from vizion3d_ros.bag.writer import SegmentWriter, told
 
 
@@ -153,12 +153,8 @@ def _decoded(job: Job, index: int, pipeline: Pipeline, bag: BagReader, report: S
 
 def _decode(item: _Frame, kinds: list[str], infos: list[Any], pipeline: Pipeline) -> None:
     try:
-        images = [deserialize(cdr, kind) for cdr, kind in zip(item.images, kinds, strict=True)]
-    except Exception as error:  # of every kind: damaged bytes fail anywhere
-        item.trouble = f"the bytes of an image are no message ({error})"
-        return
-    item.messages = [message for pair in zip(images, infos, strict=True) for message in pair]
-    try:
+        images = [read_message(cdr, kind, "an image") for cdr, kind in zip(item.images, kinds, strict=True)]
+        item.messages = [message for pair in zip(images, infos, strict=True) for message in pair]
         item.decoded = pipeline.decode(item.messages)
     except Vizion3dError as error:
         item.trouble = str(error)

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from vizion3d.errors import InputError
+
 
 def stamp_of(cdr: bytes) -> int:
     """The stamp, in nanoseconds, of a message that begins with a header."""
@@ -31,6 +33,18 @@ def deserialize(cdr: bytes, type_name: str) -> Any:
         SerdeError: of rosbags, which is needed: the bytes are no such message.
     """
     return typestore().deserialize_cdr(memoryview(bytearray(cdr)), type_name)
+
+
+def read_message(cdr: bytes, type_name: str, what: str) -> Any:
+    """`deserialize` of bytes that may be damaged.
+
+    Raises:
+        InputError: they are no message, named as ``what`` they are of.
+    """
+    try:
+        return deserialize(cdr, type_name)
+    except Exception as error:  # of every kind: damaged bytes fail anywhere
+        raise InputError(f"the bytes of {what} are no message ({error})") from error
 
 
 def serialize(message: Any, type_name: str) -> memoryview:

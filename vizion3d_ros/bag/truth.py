@@ -20,7 +20,7 @@ from vizion3d_ros import conversions, mono_frames, stereo_frames
 from vizion3d_ros.bag.plan import INFO, LOG, images_of, make_plan
 from vizion3d_ros.bag.prepare import choose_cameras
 from vizion3d_ros.bag.reader import BagReader
-from vizion3d_ros.bag.serialized import deserialize
+from vizion3d_ros.bag.serialized import read_message
 from vizion3d_ros.camera_topics import IMAGE_TYPE, CameraTopics
 from vizion3d_ros.settings import MonoFrameSettings
 
@@ -84,12 +84,12 @@ class _Frame:
 
     def messages(self) -> list[Any]:
         """Image and CameraInfo of each camera in turn. Raises InputError."""
-        images = [self._message(at) for at in range(len(self.infos))]
+        images = [self._image(at) for at in range(len(self.infos))]
         return [one for pair in zip(images, self.infos, strict=True) for one in pair]
 
     def depth_m(self, rgb: np.ndarray, what: str) -> np.ndarray:
         """(H, W) float64 true depth. Raises InputError if it is not of this picture's size, or unknown."""
-        depth_m = _depth(self._message(-1))
+        depth_m = _depth(self._image(-1))
         if depth_m.shape != rgb.shape[:2]:
             sizes = [f"{m.shape[1]}x{m.shape[0]}" for m in (depth_m, rgb)]
             raise InputError(f"{self.truth} is {sizes[0]} but {what} {sizes[1]}; they must be equal")
@@ -97,11 +97,8 @@ class _Frame:
             raise InputError(f"{self.truth} has no known depth")
         return depth_m
 
-    def _message(self, at: int) -> Any:
-        try:
-            return deserialize(self.cdrs[at], self.kinds[at])
-        except Exception as error:  # of every kind: damaged bytes fail anywhere
-            raise InputError(f"the bytes of an image are no message ({error})") from None
+    def _image(self, at: int) -> Any:
+        return read_message(self.cdrs[at], self.kinds[at], "an image")
 
 
 _Case = TypeVar("_Case")

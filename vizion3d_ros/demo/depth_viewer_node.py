@@ -70,7 +70,6 @@ class DepthViewerNode(Node):
         self._last_arrival_s = time.monotonic()
         self._images = ImageArrivals()
         image_topic, outputs = _TOPICS[self.settings.kind]
-        self._output_count = len(outputs)
         self.create_subscription(Image, image_topic, self._on_image, qos_profile_sensor_data)
         truth = _TRUTH if self.settings.truth else {}
         self._inputs = SyncedInputs(self, {**outputs, **truth}, self._on_frame, lambda *_: None)
@@ -97,7 +96,8 @@ class DepthViewerNode(Node):
                 return
             age_s = arrived_s - arrival.time_s
         depth_m = conversions.depth_from_image(frame[0])
-        made, true = frame[: self._output_count], frame[self._output_count :]
+        made_count = len(_TOPICS[self.settings.kind][1])
+        made, true = frame[:made_count], frame[made_count:]
         truth = (conversions.depth_from_image(true[0]), conversions.map_from_image(true[1]) > 0) if true else None
         self.reports.append(FrameReport.measure(1e3 * age_s, depth_m, truth))
         print(f"frame {len(self.reports):3d}  {self.reports[-1]}", flush=True)
